@@ -1,0 +1,3 @@
+"""riverrun: the Chat Completions API, streaming first, in front of any model."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,109 @@
+"""The decoder under every split, by the WHATWG rules; the encoder against the decoder."""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from riverrun.wire.sse import HEARTBEAT, Decoder, Event, EventTooLong, frame
+
+RECORDINGS = Path(__file__).parents[2].parent / "shared" / "recordings" / "openai"
+
+RULES = [
+    pytest.param(b"data: a\n\n", [Event(b"a")], id="one event"),
+    pytest.param(b"data:a\n\ndata:  b\n\n", [Event(b"a"), Event(b" b")], id="one space belongs to the colon"),
+    pytest.param(b"data: a\ndata: b\n\n", [Event(b"a\nb")], id="data lines join"),
+    pytest.param(b"data: a\r\n\r\ndata: b\r\rdata: c\n\n", [Event(b"a"), Event(b"b"), Event(b"c")], id="line ends"),
+    pytest.param(b"\xef\xbb\xbfdata: a\n\n", [Event(b"a")], id="a BOM goes"),
+    pytest.param(b"\xef\xbb\xbf\xef\xbb\xbfdata: a\n\n", [], id="only one BOM goes"),
+    pytest.param(b": ping\n\ndata: a\n\n", [Event(b"a")], id="comments say nothing"),
+    pytest.param(b"event: error\ndata: a\n\ndata: b\n\n", [Event(b"a", b"error"), Event(b"b")], id="a name lasts once"),
+    pytest.param(b"event: ping\n\ndata: a\n\n", [Event(b"a")], id="no data, no event"),
+    pytest.param(b"data\n\n", [Event(b"")], id="a field without a colon"),
+    pytest.param(b"nonsense: 1\nretry: 5\ndata: a\n\n", [Event(b"a")], id="unknown fields"),
+    pytest.param(b"data: a", [], id="nothing before the blank line"),
+    pytest.param(b"data: \xf0\x9f\x98\x80\n\n", [Event("😀".encode())], id="bytes are handed on"),
+    pytest.param(b"data: a\x00b\n\n", [Event(b"a\x00b")], id="NUL is a character"),
+]
+
+
+def decoded(pieces: list[bytes]) -> list[Event]:
+    decoder = Decoder()
+    return [event for piece in pieces for event in decoder.feed(piece)]
+
+
+@pytest.mark.parametrize(("stream", "events"), RULES)
+def test_rules_hold_under_every_split(stream: bytes, events: list[Event]) -> None:
+    assert decoded([stream]) == events
+    assert decoded([stream[at : at + 1] for at in range(len(stream))]) == events
+    for cut in range(len(stream) + 1):
+        assert decoded([stream[:cut], stream[cut:]]) == events
+
+
+@given(st.binary(max_size=200), st.lists(st.integers(0, 200), max_size=6))
+def test_any_bytes_under_any_split_give_the_same_events(stream: bytes, cuts: list[int]) -> None:
+    places = sorted({min(cut, len(stream)) for cut in cuts} | {0, len(stream)})
+    pieces = [stream[start:end] for start, end in pairwise(places)]
+    assert decoded(pieces) == decoded([stream])
+
+
+@given(st.lists(st.sampled_from([b"data: x\n", b"\n", b"\r", b"\r\n", b": c\n", b"event: e\n", b"id: 7\n", b"\xef"])))
+def test_line_endings_never_depend_on_the_split(parts: list[bytes]) -> None:
+    stream = b"".join(parts)
+    assert decoded([stream[at : at + 1] for at in range(len(stream))]) == decoded([stream])
+
+
+def test_an_id_is_remembered_unless_it_holds_a_nul() -> None:
+    decoder = Decoder()
+    decoder.feed(b"id: 7\ndata: a\n\nid: 8\x00\ndata: b\n\n")
+    assert decoder.last_id == b"7"
+
+
+@pytest.mark.parametrize(
+    ("stream", "partial"),
+    [(b"", False), (b"data: a\n\n", False), (b"data: a\n", True), (b"dat", True), (b"data: a\n\n: c\n", False)],
+)
+def test_partial_tells_a_cut_event(stream: bytes, partial: bool) -> None:
+    decoder = Decoder()
+    decoder.feed(stream)
+    assert decoder.partial is partial
+
+
+def test_an_event_over_the_limit_is_refused_however_it_comes() -> None:
+    for pieces in ([b"data: " + b"x" * 100], [b"x"] * 101, [b"data: xxxxxxxxx\n"] * 7):
+        decoder = Decoder(limit=100)
+        for piece in pieces[:-1]:
+            decoder.feed(piece)
+        with pytest.raises(EventTooLong, match="100 bytes"):
+            decoder.feed(pieces[-1])
+
+
+def test_many_events_in_one_read_are_no_long_event() -> None:
+    decoder = Decoder(limit=100)
+    for _ in range(5):
+        assert len(decoder.feed(b"data: 0123456789\n\n" * 50)) == 50
+
+
+@given(st.lists(st.text(max_size=20).map(lambda text: json.dumps(text).encode()), max_size=8))
+def test_our_own_frames_come_back_with_heartbeats_between(payloads: list[bytes]) -> None:
+    stream = b"".join(HEARTBEAT + frame(number, payload) for number, payload in enumerate(payloads, 1))
+    decoder = Decoder()
+    assert [event.data for event in decoder.feed(stream)] == payloads
+    assert decoder.last_id == (str(len(payloads)).encode() if payloads else b"")
+
+
+@pytest.mark.skipif(not RECORDINGS.is_dir(), reason="the recordings are not beside this checkout")
+def test_real_streams_under_splits_and_truncations() -> None:
+    streams = [json.loads(path.read_text())["body"].encode() for path in sorted(RECORDINGS.glob("*.stream.json"))]
+    assert streams
+    for stream in streams:
+        whole = decoded([stream])
+        assert whole
+        assert decoded([stream[at : at + 7] for at in range(0, len(stream), 7)]) == whole
+        for cut in range(0, len(stream), 997):
+            events = decoded([stream[:cut]])
+            assert events == whole[: len(events)]
+            assert decoded([stream[:cut], stream[cut:]]) == whole
