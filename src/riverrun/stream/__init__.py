@@ -1,0 +1,1 @@
+"""What generation means: the alphabet of deltas and the grammar of the stream they make. Pure."""

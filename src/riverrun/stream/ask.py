@@ -1,0 +1,21 @@
+"""An ask: one request on its way to one upstream call."""
+
+from __future__ import annotations
+
+import msgspec
+
+from riverrun.wire.request import Chat
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """What is asked, by whom, and which of our choices the answer fills.
+
+    `choices[i]` is our number for the upstream's choice `i`, so a branch of a fan-out is an ask for one choice.
+    `caller` names who waits (a tenant, or an address), for fairness. `created` is in Unix seconds.
+    """
+
+    chat: Chat
+    id: str
+    created: int
+    caller: str
+    choices: tuple[int, ...] = (0,)

@@ -1,0 +1,247 @@
+"""The only owner of the stream's grammar: deltas in, whole chunks out, in an order that every client can read.
+
+    nothing            until a choice has something to say (then the stream is *committed*)
+    openers            one per choice, together and in order (O1, O2, N2)
+    text, calls, …     as they come; one choice and one call fragment per chunk (N1, T5)
+    finish             once per choice, with an empty delta (O7), nothing after it (O8)
+    usage, [DONE]      once, last (O11, U2, F12)
+
+It does no I/O and reads no clock; identity comes in, payloads go out. What breaks the grammar is a Failure that
+blames the upstream: a broken stream never looks finished.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NoReturn
+
+import msgspec
+
+from riverrun.failures import Cause, Failure
+from riverrun.stream.calls import Calls, Fragment, Opened
+from riverrun.stream.deltas import (
+    Annotation,
+    Audio,
+    Delta,
+    Finish,
+    Open,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolArgs,
+    ToolOpen,
+    Usage,
+)
+from riverrun.stream.usage import combined, estimated
+from riverrun.wire.chunk import DONE, CompletionUsage, Identity, Writer, literal
+from riverrun.wire.jsonvalue import JsonValue
+
+TEXT, CALL, REFUSAL = b'"content":"","refusal":null', b'"content":null,"refusal":null', b'"content":null,"refusal":""'
+OPENERS: dict[type, bytes] = {ToolOpen: CALL, Audio: CALL, Refusal: REFUSAL}
+"""How the committing choice opens, by its first delta; TEXT where it is text or not known yet (O4)."""
+
+NO_TOKENS = b'{"content":[],"refusal":null}'
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What the caller asked of the stream's form.
+
+    `functions`: the deprecated parameter was used, so calls come as `function_call`. `messages` are for an estimate
+    of the prompt where the upstream reports no usage.
+    """
+
+    n: int = 1
+    include_usage: bool = False
+    logprobs: bool = False
+    functions: bool = False
+    messages: JsonValue = None
+    pad: Callable[[int], str] | None = None
+
+
+class _Choice:
+    """What must be remembered of a choice to keep its grammar."""
+
+    def __init__(self) -> None:
+        self.calls = Calls()
+        self.annotations = 0
+        self.finished = False
+
+
+class Assembler:
+    """One stream. `identity.model` and its fingerprint stand unless the upstream's Open says otherwise in time."""
+
+    def __init__(self, identity: Identity, plan: Plan) -> None:
+        self.identity = identity
+        self.plan = plan
+        self.committed = False
+        self._choices = [_Choice() for _ in range(plan.n)]
+        self._held: list[Delta] = []  # came before the commit, and say something (white space)
+        self._usage: dict[int, Usage] = {}  # by branch
+        self._said = 0  # deltas that stand for about a token each
+        self._branch = 0
+        self._writer: Writer
+        self._out: list[bytes] = []
+
+    @property
+    def complete(self) -> bool:
+        """Every choice that was asked for has its finish_reason."""
+        return all(choice.finished for choice in self._choices)
+
+    @property
+    def usage(self) -> CompletionUsage:
+        """What the answer cost so far: the upstream's count, or an estimate where it gave none."""
+        if self._usage:
+            return combined([self._usage[branch] for branch in sorted(self._usage)])
+        return estimated(len(msgspec.json.encode(self.plan.messages)), self._said)
+
+    def push(self, deltas: list[Delta], branch: int = 0) -> list[bytes]:
+        """The payloads that these deltas of one branch complete. Raises Failure where they break the grammar."""
+        self._branch = branch
+        out: list[bytes] = []
+        self._out = out
+        for delta in deltas:
+            STEPS[type(delta)](self, delta)
+        return out
+
+    def finish(self) -> list[bytes]:
+        """The tail of a stream whose every choice has finished: the usage chunk if asked for, and [DONE]."""
+        missing = [index for index, choice in enumerate(self._choices) if not choice.finished]
+        if missing:
+            raise Failure(
+                Cause.UPSTREAM_INTERRUPTED,
+                f"The upstream ended its answer before it was complete (choice {missing[0]} has no finish_reason).",
+            )
+        return [*([self._writer.usage(self.usage)] if self.plan.include_usage else []), DONE]
+
+    # One step per kind of delta. Each appends whole payloads to `_out`.
+
+    def _open(self, delta: Open) -> None:
+        if not self.committed:
+            self.identity = msgspec.structs.replace(
+                self.identity,
+                model=delta.model or self.identity.model,
+                system_fingerprint=delta.fingerprint or self.identity.system_fingerprint,
+                service_tier=delta.tier or self.identity.service_tier,
+            )
+
+    def _text(self, delta: Text) -> None:
+        if not self.committed and _invisible(delta):
+            self._held.append(delta)
+            return
+        if delta.literal == b'""' and delta.logprobs is None:
+            return
+        self._say(delta)
+        if delta.logprobs is None:
+            self._out.append(self._writer.text(delta.choice, delta.literal))
+        else:
+            tokens = b'{"content":%b,"refusal":null}' % delta.logprobs
+            self._out.append(self._writer.delta(delta.choice, b'"content":' + delta.literal, tokens))
+
+    def _reasoning(self, delta: Reasoning) -> None:
+        if delta.literal != b'""':
+            self._say(delta)
+            self._out.append(self._writer.delta(delta.choice, b'"reasoning_content":' + delta.literal))
+
+    def _refusal(self, delta: Refusal) -> None:
+        if delta.literal != b'""' or delta.logprobs is not None:
+            self._say(delta)
+            tokens = b"null" if delta.logprobs is None else b'{"content":null,"refusal":%b}' % delta.logprobs
+            self._out.append(self._writer.delta(delta.choice, b'"refusal":' + delta.literal, tokens))
+
+    def _tool_open(self, delta: ToolOpen) -> None:
+        choice = self._say(delta)
+        self._fragments(delta.choice, choice.calls.open(delta))
+
+    def _tool_args(self, delta: ToolArgs) -> None:
+        choice = self._say(delta)
+        self._fragments(delta.choice, choice.calls.argue(delta))
+
+    def _annotation(self, delta: Annotation) -> None:
+        choice = self._say(delta)
+        numbered = b'{"index":%d,%b' % (choice.annotations, delta.value.lstrip()[1:])
+        choice.annotations += 1
+        self._out.append(self._writer.delta(delta.choice, b'"annotations":[%b]' % numbered))
+
+    def _audio(self, delta: Audio) -> None:
+        self._say(delta)
+        self._out.append(self._writer.delta(delta.choice, b'"audio":' + delta.value))
+
+    def _finish(self, delta: Finish) -> None:
+        choice = self._say(delta)
+        self._fragments(delta.choice, choice.calls.close(delta.reason))
+        choice.finished = True
+        reason = delta.reason
+        if reason in ("stop", "tool_calls", "function_call") and len(choice.calls):
+            reason = "function_call" if self.plan.functions else "tool_calls"  # T10, T13
+        self._out.append(self._writer.delta(delta.choice, b"", finish_reason=literal(reason)))
+
+    def _count(self, delta: Usage) -> None:
+        self._usage[self._branch] = delta
+
+    def _say(self, delta: Text | Reasoning | Refusal | ToolOpen | ToolArgs | Annotation | Audio | Finish) -> _Choice:
+        """The delta's choice, committed and open for more."""
+        if delta.choice >= len(self._choices):
+            _malformed(f"it sent choice {delta.choice}, and {len(self._choices)} were asked for")
+        choice = self._choices[delta.choice]
+        if choice.finished:
+            _malformed(f"it sent more of choice {delta.choice} after its finish_reason")
+        if not self.committed:
+            self._commit(delta.choice, OPENERS.get(type(delta), TEXT))
+        self._said += 1
+        return choice
+
+    def _commit(self, first: int, opening: bytes) -> None:
+        """Freeze the identity and open every choice, in order; then say what was held back."""
+        self.committed = True
+        self._writer = Writer(self.identity, usage_null=self.plan.include_usage, pad=self.plan.pad)
+        tokens = NO_TOKENS if self.plan.logprobs else b"null"
+        for index in range(self.plan.n):
+            fields = b'"role":"assistant",' + (opening if index == first else TEXT)
+            self._out.append(self._writer.delta(index, fields, tokens))
+        held, self._held = self._held, []
+        for delta in held:
+            STEPS[type(delta)](self, delta)
+
+    def _fragments(self, index: int, fragments: list[Fragment]) -> None:
+        spell = _function_call if self.plan.functions else _tool_call
+        for fragment in fragments:
+            self._out.append(self._writer.delta(index, spell(fragment)))
+
+
+STEPS: dict[type, Callable[..., None]] = {
+    Open: Assembler._open,
+    Text: Assembler._text,
+    Reasoning: Assembler._reasoning,
+    Refusal: Assembler._refusal,
+    ToolOpen: Assembler._tool_open,
+    ToolArgs: Assembler._tool_args,
+    Annotation: Assembler._annotation,
+    Audio: Assembler._audio,
+    Finish: Assembler._finish,
+    Usage: Assembler._count,
+}
+
+
+def _invisible(delta: Text) -> bool:
+    """White space alone: it does not commit a stream, because an upstream may still fail before it says anything."""
+    return not msgspec.json.decode(delta.literal, type=str).strip()
+
+
+def _tool_call(fragment: Fragment) -> bytes:
+    if isinstance(fragment, Opened):
+        return b'"tool_calls":[{"index":%d,"id":%b,"type":"function","function":{"name":%b,"arguments":""}}]' % (
+            fragment.number,
+            literal(fragment.id),
+            literal(fragment.name),
+        )
+    return b'"tool_calls":[{"index":%d,"function":{"arguments":%b}}]' % (fragment.number, fragment.literal)
+
+
+def _function_call(fragment: Fragment) -> bytes:
+    if isinstance(fragment, Opened):
+        return b'"function_call":{"name":%b,"arguments":""}' % literal(fragment.name)
+    return b'"function_call":{"arguments":%b}' % fragment.literal
+
+
+def _malformed(what: str) -> NoReturn:
+    raise Failure(Cause.UPSTREAM_MALFORMED, f"The upstream's answer could not be understood: {what}.")
