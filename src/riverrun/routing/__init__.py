@@ -1,0 +1,1 @@
+"""Decisions, with the clock passed in. Pure."""

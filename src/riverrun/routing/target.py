@@ -1,0 +1,41 @@
+"""A target: one model at one upstream, and what is known about it. Rows of data, no behaviour."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+
+class Deadlines(msgspec.Struct, frozen=True):
+    """Seconds; None is off. `first_token` runs until the first delta with content, `idle` between reads after it."""
+
+    connect: float | None = 5.0
+    first_token: float | None = 30.0
+    idle: float | None = 15.0
+    total: float | None = 600.0
+
+
+class Target(msgspec.Struct, frozen=True):
+    """Where a branch goes.
+
+    `base_url` is `http(s)://host[:port]/prefix`, or `unix:/path/of.sock:/prefix`; the dialect's path is appended.
+    `model` is the name that the upstream knows, `name` what clients are shown. `row` names the dialect's data row.
+    The rest is what this target can do: `tools` is "schema" where its chat template knows none, `context` in tokens,
+    `vocabulary` the number of token ids (for `logit_bias`), `modalities` what a message may hold beside text.
+    `sampling` holds the model's own defaults, sent where the caller gave none.
+    """
+
+    name: str
+    model: str
+    base_url: str
+    row: str
+    dialect: str = "openai"
+    key: str | None = None
+    fingerprint: str | None = None
+    deadlines: Deadlines = Deadlines()
+    tools: Literal["native", "schema"] = "native"
+    context: int | None = None
+    vocabulary: int | None = None
+    modalities: tuple[str, ...] = ("text",)
+    sampling: tuple[tuple[str, float], ...] = ()

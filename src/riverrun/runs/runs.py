@@ -1,0 +1,124 @@
+"""All the runs of this process: begins them, keeps count of them, lets them finish when the server drains."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from random import Random
+
+import msgspec
+
+from riverrun.backends.contract import Backend
+from riverrun.dialects.rows import ROWS, Row
+from riverrun.failures import Cause, Failure
+from riverrun.routing.target import Target
+from riverrun.runs.branches import branches
+from riverrun.runs.run import Outcome, Run
+from riverrun.stream.ask import Ask
+from riverrun.stream.assembler import Assembler, Plan
+from riverrun.tapes.contract import Head, Signal
+from riverrun.tapes.memory import MemoryTape
+from riverrun.wire.chunk import Identity
+from riverrun.wire.request import Chat
+
+log = logging.getLogger("riverrun.runs")
+
+PADDING = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+
+class Grant(msgspec.Struct, frozen=True):
+    """Who asks: the tenant that owns the answer, the caller that waits its turn, and the client's own request id."""
+
+    tenant: str = "local"
+    caller: str = ""
+    client_request_id: str | None = None
+
+
+class Route(msgspec.Struct, frozen=True):
+    """Where a model's requests go."""
+
+    target: Target
+    backend: Backend
+
+
+class Runs:
+    """`routes` finds a model's route (None: unknown); `now` gives Unix seconds; `settled` hears how each run went."""
+
+    def __init__(
+        self,
+        routes: Callable[[str], Route | None],
+        random: Random,
+        now: Callable[[], float],
+        settled: Callable[[Outcome, Grant], None],
+    ) -> None:
+        self.draining = False
+        self._routes = routes
+        self._random = random
+        self._now = now
+        self._settled = settled
+        self._runs: dict[asyncio.Task[None], Run] = {}
+
+    @property
+    def running(self) -> int:
+        return len(self._runs)
+
+    def begin(self, chat: Chat, grant: Grant) -> MemoryTape:
+        """Starts the answer and returns the tape that it is written to. Raises Failure where nobody can answer."""
+        if self.draining:
+            raise Failure(Cause.OVERLOADED, "This server is shutting down; ask again in a moment.", retry_after=1.0)
+        route = self._routes(chat.model)
+        if route is None:
+            raise Failure(
+                Cause.UNKNOWN_MODEL,
+                f"The model `{chat.model}` does not exist or you do not have access to it. "
+                "GET /v1/models lists those that answer here.",
+            )
+        ask = Ask(chat, f"chatcmpl-{self._random.getrandbits(128):032x}", int(self._now()), grant.caller)
+        run, tape = self._run(ask, route, ROWS[route.target.row], grant)
+        task = asyncio.create_task(self._answer(run, route, grant))
+        self._runs[task] = run
+        task.add_done_callback(self._ended)
+        return tape
+
+    async def idle(self) -> None:
+        """Returns when nothing runs."""
+        while self._runs:
+            await asyncio.wait(self._runs)
+
+    def interrupt(self) -> None:
+        """The server stops now: whoever still reads is told so."""
+        for run in self._runs.values():
+            run.fail(Failure(Cause.UPSTREAM_INTERRUPTED, "The server was stopped before the answer was complete."))
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        del self._runs[task]
+        if not task.cancelled() and task.exception() is not None:
+            log.error("a run failed by a fault of ours", exc_info=task.exception())
+
+    def _run(self, ask: Ask, route: Route, row: Row, grant: Grant) -> tuple[Run, MemoryTape]:
+        def signalled(signal: Signal) -> None:
+            run.cancel()
+
+        identity = Identity(ask.id, ask.created, route.target.name, route.target.fingerprint)
+        assembler = Assembler(identity, self._plan(ask.chat))
+        tape = MemoryTape(Head(ask.id, ask.created, grant.tenant), signalled)
+        run = Run(ask, branches(ask, row, self._random), route.target, tape, assembler)
+        return run, tape
+
+    async def _answer(self, run: Run, route: Route, grant: Grant) -> None:
+        self._settled(await run.answer(route.backend), grant)
+
+    def _plan(self, chat: Chat) -> Plan:
+        return Plan(
+            n=chat.n,
+            include_usage=chat.include_usage,
+            logprobs=bool(chat.request.logprobs),
+            functions=chat.request.functions is not None,
+            messages=chat.body.get("messages"),
+            pad=self._padding if chat.include_obfuscation else None,
+        )
+
+    def _padding(self, size: int) -> str:
+        """Fills a chunk up to a multiple of 64 bytes, so that its length tells nothing of a token's."""
+        return "".join(self._random.choices(PADDING, k=64 - size % 64))

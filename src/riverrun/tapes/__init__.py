@@ -1,0 +1,1 @@
+"""Where streams live: numbered, append-only, read by any number of followers."""
