@@ -1,0 +1,1 @@
+"""Where answers come from: the one HTTP client, and the scripted upstream. I/O."""
