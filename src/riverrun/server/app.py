@@ -1,0 +1,138 @@
+"""The ASGI application: who may come in, which surface answers, and what every failure becomes.
+
+One routing decision per request, made here from method and path; nobody reads the URL again (SEC4).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from random import Random
+from typing import Literal
+
+import msgspec
+
+from riverrun.failures import Cause, Failure
+from riverrun.runs.runs import Grant
+from riverrun.server import log
+from riverrun.server.exchange import Exchange
+from riverrun.server.guard import CHALLENGE, Guard
+from riverrun.server.stream import Receive, Scope, Send, StreamCut
+
+server_log = logging.getLogger("riverrun.server")
+
+Surface = Callable[[Exchange, Grant], Awaitable[None]]
+
+
+class Route(msgspec.Struct, frozen=True):
+    """One path: its surface by method. `public`: may be read without a key."""
+
+    methods: Mapping[str, Surface]
+    public: bool = False
+
+
+class App:
+    """`routes` by path; a path that ends in `/` is the prefix of every path below it. `life` runs while it serves.
+
+    `drain` refuses new work from then on, `interrupt` ends what still runs; the host calls them in this order.
+    """
+
+    def __init__(
+        self,
+        routes: Mapping[str, Route],
+        guard: Guard,
+        random: Random,
+        life: Callable[[], AbstractAsyncContextManager[None]],
+        drain: Callable[[], None],
+        interrupt: Callable[[], None],
+        log_format: Literal["text", "json"] = "text",
+    ) -> None:
+        self._routes = {path: route for path, route in routes.items() if path == "/" or not path.endswith("/")}
+        self._below = {path: route for path, route in routes.items() if path not in self._routes}
+        self._guard = guard
+        self._random = random
+        self._life = life
+        self._log_format = log_format
+        self.drain = drain
+        self.interrupt = interrupt
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "http":
+            await self._answer(Exchange(scope, receive, send, f"req_{self._random.getrandbits(96):024x}"))
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        async with self._life():
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _answer(self, exchange: Exchange) -> None:
+        """Every request ends here in an answer or in an OpenAI-shaped error, and in one log line."""
+        failure: Failure | None = None
+        try:
+            await self._serve(exchange)
+        except StreamCut:
+            raise
+        except Failure as raised:
+            failure = raised
+        except Exception:
+            server_log.exception("request %s failed by a fault of ours", exchange.id)
+            failure = Failure(Cause.INTERNAL, "The server failed; its log has the details under this request's id.")
+        if failure is not None:
+            if failure.cause is Cause.BAD_KEY:
+                exchange.extra.append(CHALLENGE)
+            await exchange.fail(failure)
+        if not exchange.logged:
+            log.write(log.of_exchange(exchange, failure), self._log_format)
+
+    async def _serve(self, exchange: Exchange) -> None:
+        headers = exchange.headers
+        origin = headers.get("origin")
+        refused = self._guard.refusal(headers.get("host"), origin)
+        if refused is not None:
+            raise refused
+        exchange.extra += self._guard.cors(origin)
+        route = self._route(exchange)
+        if exchange.method == "OPTIONS":
+            asked = headers.get("access-control-request-headers")
+            await exchange.answer(204, b"", self._guard.preflight(origin, asked, route.methods))
+            return
+        method = "GET" if exchange.method == "HEAD" else exchange.method
+        surface = route.methods.get(method)
+        if surface is None:
+            raise Failure(
+                Cause.WRONG_METHOD,
+                f"Not allowed to {exchange.method} on {_shown(exchange.path)} (HINT: Perhaps you meant to use a "
+                f"different HTTP method? It takes {', '.join(route.methods)}.)",
+            )
+        refused = None if route.public else self._guard.key_refusal(headers.get("authorization"))
+        if refused is not None:
+            raise refused
+        await surface(exchange, _grant(exchange))
+
+    def _route(self, exchange: Exchange) -> Route:
+        path = exchange.path
+        below = (route for prefix, route in self._below.items() if path.startswith(prefix) and path != prefix)
+        route = self._routes.get(path) or next(below, None)
+        if route is None:
+            raise Failure(
+                Cause.UNKNOWN_URL,
+                f"Invalid URL ({exchange.method} {_shown(exchange.path)}). GET /openapi.json lists what is served.",
+            )
+        return route
+
+
+def _grant(exchange: Exchange) -> Grant:
+    """Who asks. Callers take turns for a slot; an address is the best that tells them apart without keys."""
+    own = exchange.headers.get("x-client-request-id", "")
+    clean = "".join(letter for letter in own[:128] if letter.isascii() and letter.isprintable())
+    return Grant(caller=exchange.client, client_request_id=clean or None)
+
+
+def _shown(path: str) -> str:
+    """A path as it may stand in a message: short, and without control characters."""
+    return "".join(letter if letter.isprintable() else "?" for letter in path[:200])

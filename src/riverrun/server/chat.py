@@ -1,0 +1,64 @@
+"""POST /v1/chat/completions."""
+
+from __future__ import annotations
+
+import asyncio
+
+from riverrun.config import ServerConfig
+from riverrun.runs.runs import Grant, Runs
+from riverrun.server.events import EventStream, Waiter
+from riverrun.server.exchange import Exchange
+from riverrun.server.stream import Header
+from riverrun.tapes.contract import Committed, Tape
+from riverrun.wire.limits import Limits
+from riverrun.wire.request import parse_chat
+
+
+class Chat:
+    """The surface's settings, and the runs that answer."""
+
+    def __init__(self, runs: Runs, config: ServerConfig) -> None:
+        self._runs = runs
+        self._config = config
+        self._limits = Limits(body=config.body_limit, n=config.max_n, strict=config.strict)
+
+    async def __call__(self, exchange: Exchange, grant: Grant) -> None:
+        chat = parse_chat(await exchange.body(self._limits.body), self._limits)
+        tape = self._runs.begin(chat, grant)
+        exchange.id, exchange.logged = tape.head.id, True
+        await (self._stream if chat.stream else self._whole)(exchange, tape)
+
+    async def _whole(self, exchange: Exchange, tape: Tape) -> None:
+        waiter = Waiter(tape, exchange.stream())
+        try:
+            facts = _facts(await tape.committed())
+            completion = await tape.ended()
+        finally:
+            waiter.leave()
+        await exchange.json(completion, facts)
+
+    async def _stream(self, exchange: Exchange, tape: Tape) -> None:
+        """The 200 waits for content, so that a failure before it has its true status; but not for ever (*held*)."""
+        events = EventStream(tape, exchange.stream(), heartbeat=self._config.heartbeat)
+        try:
+            committed: Committed | None = None
+            try:
+                async with asyncio.timeout(self._config.commit_after):
+                    committed = await tape.committed()
+            except TimeoutError:
+                pass
+            request_id = (b"x-request-id", exchange.id.encode("ascii"))
+            events.open([request_id, *exchange.extra, *_facts(committed)], held=committed is None)
+            await events.closed()
+        finally:
+            events.leave()
+
+
+def _facts(committed: Committed | None) -> list[Header]:
+    """Who answers, and what could not be carried, where it is known already."""
+    if committed is None:
+        return []
+    facts = [(b"x-riverrun-target", committed.target.encode("latin-1", "replace"))]
+    if committed.dropped:
+        facts.append((b"x-riverrun-dropped", ", ".join(committed.dropped).encode("latin-1", "replace")))
+    return facts

@@ -1,0 +1,174 @@
+"""Who may talk to this server: by which name (Host), from which web page (Origin), with which key.
+
+Pure decisions on header values (SEC4, SEC5, SEC13); no request, no socket. Each check returns the Failure, or None for
+yes. A loopback server without keys is safe only because of the first two: a web page anywhere can make a browser send
+requests to 127.0.0.1, under a name of its own (DNS rebinding).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Iterable
+
+from riverrun.failures import Cause, Failure
+
+Header = tuple[bytes, bytes]
+
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+AUTHORITY = re.compile(r"(?P<name>[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?", re.ASCII)
+DEFAULT_PORTS = {"http": "80", "https": "443"}
+
+CHALLENGE: Header = (b"www-authenticate", b"Bearer")
+"""Goes with each 401 (RFC 9110, 11.6.1)."""
+
+ALLOWED_HEADERS = (
+    "accept",
+    "authorization",
+    "cache-control",
+    "content-type",
+    "idempotency-key",
+    "last-event-id",
+    "openai-organization",
+    "openai-project",
+    "x-client-request-id",
+)
+ALLOWED_PREFIXES = ("x-stainless-", "x-riverrun-")
+"""What SDKs in a browser send beside: runtime facts and retry counts, and our own settings."""
+
+EXPOSED_HEADERS = b", ".join(
+    (
+        b"x-request-id",
+        b"x-should-retry",
+        b"retry-after",
+        b"location",
+        b"idempotent-replayed",
+        b"x-riverrun-target",
+        b"x-riverrun-dropped",
+    )
+)
+
+
+def authority(text: str, scheme: str = "http") -> tuple[str, str] | None:
+    """Name and port of a Host value, in lower case, the port as the scheme implies it; None when it is neither."""
+    match = AUTHORITY.fullmatch(text.lower()) if text.isascii() else None
+    return (match["name"], match["port"] or DEFAULT_PORTS[scheme]) if match else None
+
+
+def same_origin(origin: str, host: str) -> bool:
+    """Whether a page of that origin was served by that Host. Behind a TLS proxy the origin alone knows the scheme."""
+    scheme, colon, rest = origin.lower().partition("://")
+    if not colon or scheme not in DEFAULT_PORTS:
+        return False
+    mine = authority(host, scheme)
+    return mine is not None and mine == authority(rest, scheme)
+
+
+class Keys:
+    """The keys that open this server, as digests: a memory dump or a log line holds none of them."""
+
+    def __init__(self, plain: Iterable[str] = ()) -> None:
+        self._digests = tuple({hashlib.sha256(key.encode()).digest() for key in plain})
+
+    def __bool__(self) -> bool:
+        return bool(self._digests)
+
+    def __repr__(self) -> str:
+        return f"Keys({len(self._digests)})"
+
+    def refusal(self, authorization: str | None) -> Failure | None:
+        """None when the Authorization value holds a known key, or when there are no keys at all; else a 401."""
+        if not self._digests:
+            return None
+        scheme, _, key = (authorization or "").strip().partition(" ")
+        if scheme.lower() != "bearer" or not key.strip():
+            return Failure(
+                Cause.BAD_KEY,
+                "You didn't provide an API key. You need to provide your API key in an Authorization header using "
+                "Bearer auth (i.e. Authorization: Bearer YOUR_KEY).",
+            )
+        if not self._holds(key.strip()):
+            return Failure(
+                Cause.BAD_KEY, "Incorrect API key provided. Check the key that this server was started with."
+            )
+        return None
+
+    def _holds(self, key: str) -> bool:
+        """Compares with every digest, so that the time says nothing about which one was near."""
+        digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+        found = False
+        for known in self._digests:
+            found |= hmac.compare_digest(known, digest)
+        return found
+
+
+class Guard:
+    """One server's rules. `loopback`: it listens on this machine only; `hosts` and `origins` are the configured ones.
+
+    `hosts` are names, with or without a port, which is not looked at. `origins` are as browsers send them
+    (`https://app.example`).
+    """
+
+    def __init__(
+        self, *, loopback: bool, hosts: Iterable[str] = (), origins: Iterable[str] = (), keys: Keys | None = None
+    ) -> None:
+        named = {(authority(host) or (host.lower(), ""))[0] for host in hosts}
+        self._names = named | LOOPBACK_NAMES if loopback or named else None
+        self._origins = frozenset(origin.lower().rstrip("/") for origin in origins)
+        self._keys = keys or Keys()
+
+    def refusal(self, host: str | None, origin: str | None = None) -> Failure | None:
+        """Whether a request to this Host, from a page of this Origin (None: not from a browser's page), may come in."""
+        named = authority(host or "")
+        if host is None or named is None or (self._names is not None and named[0] not in self._names):
+            return Failure(
+                Cause.FORBIDDEN,
+                "This server does not answer to the Host of your request. Use http://127.0.0.1, or add the name to "
+                "`hosts` under [server].",
+                code="host_not_allowed",
+            )
+        if origin is not None and not (self._listed(origin) or same_origin(origin, host)):
+            return Failure(
+                Cause.FORBIDDEN,
+                "Web pages of your Origin may not use this server. Add it to `origins` under [server] to allow it.",
+                code="origin_not_allowed",
+            )
+        return None
+
+    def key_refusal(self, authorization: str | None) -> Failure | None:
+        """Whether the Authorization value opens this server; a 401 goes out with CHALLENGE."""
+        return self._keys.refusal(authorization)
+
+    def cors(self, origin: str | None) -> list[Header]:
+        """What an answer carries so that an allowed page may read it; nothing for others, and never `*`."""
+        if not self._origins:
+            return []
+        if origin is None or not self._listed(origin):
+            return [(b"vary", b"origin")]
+        return [
+            (b"vary", b"origin"),
+            (b"access-control-allow-origin", origin.encode("ascii")),
+            (b"access-control-expose-headers", EXPOSED_HEADERS),
+        ]
+
+    def preflight(self, origin: str | None, requested: str | None, methods: Iterable[str]) -> list[Header]:
+        """The headers of the 204 to an OPTIONS request; `requested` is its Access-Control-Request-Headers.
+
+        It is asked without a key, so answer it after `refusal` and before `key_refusal`.
+        """
+        allow = ", ".join(methods).encode("ascii")
+        if origin is None or not self._listed(origin):
+            return [(b"allow", allow), *self.cors(origin)]
+        names = {name.strip().lower() for name in (requested or "").split(",")}
+        prefixed = {name for name in names if name.startswith(ALLOWED_PREFIXES) and re.fullmatch("[a-z0-9-]+", name)}
+        return [
+            *self.cors(origin),
+            (b"access-control-allow-methods", allow),
+            (b"access-control-allow-headers", ", ".join([*ALLOWED_HEADERS, *sorted(prefixed)]).encode("ascii")),
+            (b"access-control-allow-private-network", b"true"),
+            (b"access-control-max-age", b"600"),
+        ]
+
+    def _listed(self, origin: str) -> bool:
+        return origin.isascii() and origin.lower() in self._origins

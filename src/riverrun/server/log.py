@@ -1,0 +1,73 @@
+"""One line per request, as text or as JSON. Never a prompt, an answer or a key (SEC7)."""
+
+from __future__ import annotations
+
+import logging
+from typing import Literal
+
+import msgspec
+
+from riverrun.failures import Failure
+from riverrun.runs.run import Outcome
+from riverrun.runs.runs import Grant
+from riverrun.server.exchange import Exchange
+from riverrun.stream.flow import Cancelled, Ending, Refused
+
+access = logging.getLogger("riverrun.access")
+
+
+class Line(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is said of a request. Times are in seconds; `first` is the time to the first content."""
+
+    id: str
+    status: int
+    what: str
+    client_request_id: str | None = None
+    target: str | None = None
+    first: float | None = None
+    tokens: int | None = None
+    seconds: float | None = None
+    ending: str | None = None
+
+    def text(self) -> str:
+        words = [str(self.status), self.what, self.id]
+        words += [f"({self.client_request_id})"] if self.client_request_id else []
+        words += [self.target] if self.target else []
+        words += [f"first {self.first:.3f} s"] if self.first is not None else []
+        words += [f"{self.tokens} tokens"] if self.tokens is not None else []
+        words += [f"{self.seconds:.3f} s"] if self.seconds is not None else []
+        return " ".join([*words, self.ending or ""]).rstrip()
+
+
+def write(line: Line, form: Literal["text", "json"]) -> None:
+    access.info("%s", msgspec.json.encode(line).decode() if form == "json" else line.text())
+
+
+def of_outcome(outcome: Outcome, grant: Grant) -> Line:
+    """The line of a run: its status is the failure's where no content had been sent."""
+    ending = outcome.ending
+    failed = isinstance(ending, Refused) and outcome.first_content is None
+    return Line(
+        id=outcome.ask.id,
+        status=ending.failure.status if failed and isinstance(ending, Refused) else 200,
+        what="stream" if outcome.ask.chat.stream else "whole",
+        client_request_id=grant.client_request_id,
+        target=outcome.target,
+        first=None if outcome.first_content is None else round(outcome.first_content, 4),
+        tokens=outcome.usage.completion_tokens if outcome.usage else None,
+        seconds=round(outcome.seconds, 4),
+        ending=_ending(ending),
+    )
+
+
+def of_exchange(exchange: Exchange, failure: Failure | None) -> Line:
+    """The line of a request that was answered without a run. The path is the client's: control characters go."""
+    path = "".join(letter if letter.isprintable() else "?" for letter in exchange.path[:200])
+    ending = failure.code or failure.cause.name.lower() if failure else None
+    return Line(id=exchange.id, status=exchange.status, what=f"{exchange.method} {path}", ending=ending)
+
+
+def _ending(ending: Ending) -> str:
+    if isinstance(ending, Refused):
+        return ending.failure.code or ending.failure.cause.name.lower()
+    return "cancelled" if isinstance(ending, Cancelled) else "finished"
