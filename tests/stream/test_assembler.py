@@ -163,7 +163,7 @@ def test_a_cut_call_ends_in_length() -> None:
 
 
 def test_t13_deprecated_functions_get_their_own_form() -> None:
-    deltas = [ToolOpen(0, 0, "c", "f"), ToolArgs(0, 0, lit("{}")), Finish(0, "tool_calls")]
+    deltas: list[Delta] = [ToolOpen(0, 0, "c", "f"), ToolArgs(0, 0, lit("{}")), Finish(0, "tool_calls")]
     payloads = assembled(deltas, Plan(functions=True))
     assert deltas_of(payloads)[1:] == [
         (0, {"function_call": {"name": "f", "arguments": ""}}, None),

@@ -1,0 +1,222 @@
+"""An ask as a Chat Completions request: the caller's own body, changed only where the target's row says so.
+
+It starts from the body as sent, so that what riverrun does not know travels on. What would change the meaning and
+can't be said is a 400 that names the parameter; what is a mere hint is left out, and named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from riverrun.dialects.contract import Outgoing
+from riverrun.dialects.rows import Row
+from riverrun.failures import Failure, bad_request
+from riverrun.routing.target import Target
+from riverrun.stream.ask import Ask
+from riverrun.stream.legacy import modern
+from riverrun.stream.schemas import Place, fitted
+from riverrun.stream.tools import explained, menu
+from riverrun.wire.jsonvalue import JsonValue
+from riverrun.wire.options import JsonSchemaResponse
+from riverrun.wire.request import Chat
+
+Body = dict[str, JsonValue]
+
+PATH = "/chat/completions"
+
+LARGEST_SEED = 2**32 - 1
+"""The largest unsigned 32-bit seed. llama.cpp takes it for "draw one", so it is never sent."""
+
+MODALITIES = {"image_url": "image", "input_audio": "audio", "file": "file"}
+"""What a content part that is not text asks of a model."""
+
+
+class _Draft:
+    """The request while it is written: `body` is ours to change, `chat` and the rest are only read."""
+
+    def __init__(self, ask: Ask, target: Target, row: Row) -> None:
+        self.chat: Chat = ask.chat if row.functions and target.tools == "native" else modern(ask.chat)
+        self.choices = len(ask.choices)
+        self.target = target
+        self.row = row
+        self.body: Body = {name: value for name, value in self.chat.body.items() if value is not None}
+        self.dropped: list[str] = []
+
+    def drop(self, name: str) -> None:
+        if name in self.body:
+            del self.body[name]
+            self.dropped.append(name)
+
+
+def encode(ask: Ask, target: Target, row: Row) -> Outgoing:
+    """The request for one upstream call. Raises Failure (400, with `param`) for what can't be said there."""
+    draft = _Draft(ask, target, row)
+    for step in STEPS:
+        step(draft)
+    return Outgoing(PATH, msgspec.json.encode(draft.body), dropped=tuple(draft.dropped))
+
+
+def _refuse(draft: _Draft) -> None:
+    for name in draft.row.refused:
+        if name in draft.body:
+            raise _unsupported(name, draft.target)
+    if draft.row.parts == "target" and "audio" in (draft.chat.request.modalities or ()):
+        raise _unsupported("modalities", draft.target)
+    menu(draft.chat)  # custom tools have no place in the stream's alphabet, so no row takes them
+
+
+def _leave_out(draft: _Draft) -> None:
+    for name in draft.row.dropped:
+        draft.drop(name)
+    if draft.row.extra != "any":
+        for name in draft.chat.extra:
+            if name not in draft.row.extra:
+                draft.drop(name)
+    for name in draft.row.ours:
+        draft.body.pop(name, None)
+
+
+def _tools(draft: _Draft) -> None:
+    if draft.target.tools == "schema":
+        written = explained(draft.chat)
+        draft.body["messages"] = written["messages"]
+        for name in ("tools", "tool_choice", "parallel_tool_calls"):
+            draft.body.pop(name, None)
+        if "response_format" in written and written["response_format"] is not None:
+            draft.body["response_format"] = written["response_format"]
+    elif draft.row.tool_choice == "words":
+        _choice_in_words(draft)
+
+
+def _choice_in_words(draft: _Draft) -> None:
+    """A named function, or a list of allowed ones, for an upstream that knows none, auto and required alone."""
+    offer = menu(draft.chat)
+    if offer is None or not isinstance(draft.body.get("tool_choice"), dict):
+        return
+    names = {function.name for function in offer.functions}
+    tools = draft.body["tools"]
+    assert isinstance(tools, list)  # the typed request says so
+    offered = zip(draft.chat.request.tools or (), tools, strict=True)
+    draft.body["tools"] = [body for tool, body in offered if tool.name in names]
+    draft.body["tool_choice"] = offer.mode
+    if offer.most == 1:
+        draft.body["parallel_tool_calls"] = False
+
+
+def _schema(draft: _Draft) -> None:
+    """The caller's own response schema, made fit for the grammar. (One made of tools is already.)"""
+    wanted = draft.chat.request.response_format
+    ours = draft.target.tools == "schema" and menu(draft.chat) is not None
+    if draft.row.schemas == "any" or ours or not isinstance(wanted, JsonSchemaResponse):
+        return
+    schema = wanted.json_schema.schema
+    if schema is not None:
+        place = Place("response_format", "response_format", strict=bool(wanted.json_schema.strict))
+        json_schema: JsonValue = {"name": wanted.json_schema.name, "schema": fitted(schema, place)}
+        draft.body["response_format"] = {"type": "json_schema", "json_schema": json_schema}
+
+
+def _messages(draft: _Draft) -> None:
+    messages = draft.body["messages"]
+    assert isinstance(messages, list)  # the typed request says so
+    draft.body["messages"] = [
+        _message(body, f"messages[{index}]", draft) if isinstance(body, dict) else body
+        for index, body in enumerate(messages)
+    ]
+
+
+def _message(body: Body, at: str, draft: _Draft) -> Body:
+    role = body["role"]
+    out = {**body, "role": draft.row.roles.get(role, role)} if isinstance(role, str) else body
+    if draft.row.parts == "any":
+        return out
+    if out.get("audio") is not None:
+        raise _invalid(f"{at}.audio", "an earlier answer in sound can't be given to this model")
+    content = out.get("content")
+    if isinstance(content, list):
+        out["content"] = [_part(part, f"{at}.content[{number}]", draft) for number, part in enumerate(content)]
+    if isinstance(refusal := out.pop("refusal", None), str) and not content and not out.get("tool_calls"):
+        out["content"] = refusal  # chat templates know no refusal: it was what the model said
+    return out
+
+
+def _part(part: JsonValue, at: str, draft: _Draft) -> JsonValue:
+    if not isinstance(part, dict):
+        return part
+    kind = part["type"]
+    if kind == "refusal":
+        return {"type": "text", "text": part["refusal"]}
+    modality = MODALITIES.get(kind) if isinstance(kind, str) else None
+    if modality is None:
+        return part
+    if modality not in draft.target.modalities:
+        raise _invalid(at, f"the model '{draft.target.name}' takes no content of type '{kind}'")
+    image = part.get("image_url")
+    url = image.get("url") if isinstance(image, dict) else None
+    if isinstance(url, str) and not url.startswith("data:"):
+        # SEC1: the engine would fetch an address, or open a file, that the request names
+        raise _invalid(at, "this model takes images as 'data:' URLs only")
+    return part
+
+
+def _sampling(draft: _Draft) -> None:
+    body, row = draft.body, draft.row
+    for old, new in row.rename.items():
+        if old in body:
+            body[new] = body.pop(old)
+    for name, value in draft.target.sampling:
+        body.setdefault(name, value)
+    seed = draft.chat.request.seed
+    if row.seed == "uint32" and seed is not None:
+        body["seed"] = seed % LARGEST_SEED
+    if draft.chat.request.logprobs and row.least_top_logprobs:
+        body["top_logprobs"] = max(draft.chat.request.top_logprobs or 0, row.least_top_logprobs)
+    _refuse_unknown_tokens(draft)
+
+
+def _refuse_unknown_tokens(draft: _Draft) -> None:
+    size = draft.target.vocabulary
+    for token in draft.chat.request.logit_bias or () if size is not None else ():
+        if size is not None and not 0 <= int(token) < size:
+            raise bad_request(
+                f"Invalid key in 'logit_bias': {token}. The token ids of '{draft.target.name}' are 0 to {size - 1}.",
+                "logit_bias",
+                "invalid_value",
+            )
+
+
+def _effort(draft: _Draft) -> None:
+    effort = draft.chat.request.reasoning_effort
+    if draft.row.effort is None or effort is None:
+        return
+    if effort in draft.row.effort:
+        draft.body.update(draft.row.effort[effort])
+        del draft.body["reasoning_effort"]
+    else:
+        draft.drop("reasoning_effort")
+
+
+def _stream(draft: _Draft) -> None:
+    """What riverrun wants of every upstream: a stream, with its usage at the end, and no padding in it."""
+    draft.body["model"] = draft.target.model
+    draft.body["stream"] = True
+    draft.body["stream_options"] = {"include_usage": True}
+    if draft.choices > 1:
+        draft.body["n"] = draft.choices
+    draft.body.update(draft.row.constants)
+
+
+STEPS: tuple[Callable[[_Draft], None], ...] = (
+    _refuse, _leave_out, _tools, _schema, _messages, _sampling, _effort, _stream,
+)  # fmt: skip
+
+
+def _unsupported(param: str, target: Target) -> Failure:
+    message = f"Unsupported parameter: '{param}' is not supported with the model '{target.name}'. Please leave it out."
+    return bad_request(message, param, "unsupported_parameter")
+
+
+def _invalid(param: str, why: str) -> Failure:
+    return bad_request(f"Invalid '{param}': {why}.", param, "invalid_value")
