@@ -1,0 +1,115 @@
+"""`riverrun serve`: the server, from configuration to address."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+from random import SystemRandom
+from typing import Annotated, Literal
+
+import typer
+from rich.panel import Panel
+
+from riverrun import __version__, config
+from riverrun.cli.local import chosen_models
+from riverrun.cli.terminal import out
+from riverrun.config import Config
+from riverrun.server.build import build
+from riverrun.server.host import serve as host
+from riverrun.server.limits import HostLimits
+from riverrun.server.page import curl_line
+from riverrun.server.sockets import Address, Listen
+
+DEFAULT_FILE = Path("riverrun.toml")
+
+
+def serve(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="MODEL", help="Catalogue names or GGUF files."),
+    ] = None,
+    config_file: Annotated[
+        Path | None, typer.Option("--config", help="A TOML file; riverrun.toml in this folder is read by itself.")
+    ] = None,
+    host_name: Annotated[str | None, typer.Option("--host", help="Address to listen on. (default: 127.0.0.1)")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0 takes any free one. (default: 8000)")] = None,
+    api_key: Annotated[
+        list[str] | None,
+        typer.Option(help="A key for clients; needed off loopback. (env: RIVERRUN_API_KEY)"),
+    ] = None,
+    context: Annotated[int | None, typer.Option(help="Tokens of context per slot.")] = None,
+    slots: Annotated[int | None, typer.Option(help="Answers generated at once. (default: 4)")] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads of the engine. (default: cores - 1)")] = None,
+    gpu_layers: Annotated[int | None, typer.Option(help="Layers on the GPU; 0: none. (default: what fits)")] = None,
+    log: Annotated[
+        Literal["text", "json"] | None, typer.Option(help="How requests are logged. (default: text)")
+    ] = None,
+    verbose: Annotated[bool | None, typer.Option("--verbose", help="Show the engine's own log too.")] = None,
+) -> None:
+    """Serve the Chat Completions API on this machine.
+
+    Without a model it serves the default one, fetched on the first start, and every other model that is here.
+    """
+    overrides: dict[str, dict[str, object]] = {
+        "server": {"host": host_name, "port": port, "api_keys": api_key or None},
+        "engine": {
+            "models": models or None,
+            "context": context,
+            "slots": slots,
+            "threads": threads,
+            "gpu_layers": gpu_layers,
+        },
+        "log": {"format": log, "verbose": verbose},
+    }
+    file = config_file or (DEFAULT_FILE if DEFAULT_FILE.is_file() else None)
+    settings = config.read(file, overrides, os.environ)
+    _log(settings)
+    served = chosen_models(settings.engine.models)
+    app = build(settings, served, SystemRandom())
+    server = settings.server
+
+    def ready(address: Address) -> None:
+        _greet(address, settings, next(iter(served)))
+
+    keyed = bool(server.api_keys)
+    host(app, Listen(server.host, server.port), _limits(settings), has_keys=keyed, drain=server.drain, ready=ready)
+
+
+def _limits(settings: Config) -> HostLimits:
+    server, usual = settings.server, HostLimits()
+    return HostLimits(
+        body=server.body_limit,
+        head_time=server.header_seconds,
+        body_time=server.body_seconds,
+        blocked=server.blocked_seconds,
+        connections=server.connections or usual.connections,
+        per_address=server.connections_per_address,
+    )
+
+
+def _greet(address: Address, settings: Config, model: str) -> None:
+    """What a person needs first: the address, and a line to paste."""
+    base = f"{address.url}/v1"
+    keyed = bool(settings.server.api_keys)
+    if not sys.stdout.isatty():
+        out.print(f"riverrun {__version__} is listening on {base}", soft_wrap=True)
+        out.print(curl_line(base, model, key=keyed), soft_wrap=True)
+        return
+    out.print(Panel.fit(f"riverrun {__version__} is listening on [bold]{base}[/bold]", border_style="cyan"))
+    out.print("Try it:\n")
+    out.print(curl_line(base, model, key=keyed), soft_wrap=True, style="green")
+    out.print("\nCtrl-C stops the server.\n", style="dim")
+
+
+def _log(settings: Config) -> None:
+    """Requests and warnings on stderr; the engine's own lines only with --verbose."""
+    handler = logging.StreamHandler()
+    plain = logging.Formatter("%(message)s")
+    handler.setFormatter(plain if settings.log.format == "json" else logging.Formatter("%(asctime)s %(message)s", "%X"))
+    root = logging.getLogger("riverrun")
+    root.handlers[:] = [handler]
+    root.propagate = False
+    root.setLevel(logging.INFO)
+    logging.getLogger("riverrun.engine").setLevel(logging.DEBUG if settings.log.verbose else logging.WARNING)
