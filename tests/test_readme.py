@@ -1,0 +1,66 @@
+"""The README: what it shows is run, and what it names exists."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from riverrun.config import Config
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+ADDRESS = "http://127.0.0.1:8000/v1"
+EXAMPLE_LIMIT = 120
+
+
+def blocks(language: str) -> list[str]:
+    return [text for name, text in BLOCKS if name == language]
+
+
+def run(command: list[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=EXAMPLE_LIMIT, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("number", range(len(blocks("python"))))
+def test_python_examples(server_url: str, number: int) -> None:
+    code = blocks("python")[number].replace(ADDRESS, server_url)
+    out = run([sys.executable, "-c", code])
+    assert out.strip() or "print" not in code
+
+
+@pytest.mark.engine
+def test_the_curl_line(server_url: str) -> None:
+    (line,) = blocks("sh")
+    assert "data: [DONE]" in run(["bash", "-c", line.replace(ADDRESS, server_url)])
+
+
+def test_settings() -> None:
+    (text,) = blocks("toml")
+    assert msgspec.convert(tomllib.loads(text), Config).engine.slots == 2
+
+
+def test_links_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", README):
+        assert target.startswith("http") or (ROOT / target).exists(), target
+    for name in re.findall(r"`((?:scripts|docs|benchmarks)/[\w./-]+)`", README):
+        assert (ROOT / name).exists(), name
+
+
+def test_commands_exist() -> None:
+    """Every `riverrun VERB` that the README shows is a verb."""
+    verbs = set(
+        re.findall(r"^(?:RIVERRUN_API_KEY=\S+ \S+ \S+ \S+ )?riverrun (\w+)", "\n".join(blocks("console")), re.M)
+    )
+    assert verbs == {"serve", "chat", "models", "pull"}
+    for verb in verbs:
+        assert "Usage: " in run([sys.executable, "-m", "riverrun", verb, "--help"])
