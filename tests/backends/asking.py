@@ -12,7 +12,7 @@ import uvloop
 from riverrun.backends.contract import Backend
 from riverrun.backends.pool import KEEPING, Keeping
 from riverrun.backends.upstream import Upstream
-from riverrun.dialects.contract import Outgoing
+from riverrun.dialects.contract import Framing, Outgoing
 from riverrun.failures import Cause, Failure
 from riverrun.routing.target import Deadlines, Target
 from riverrun.stream.ask import Ask
@@ -97,6 +97,8 @@ class PlainReader:
 
 class Plain:
     """The dialect of PlainReader. What it makes of an HTTP error shows all that it was given."""
+
+    framing: Framing = "sse"
 
     def __init__(self, outgoing: Outgoing = Outgoing("/say", b'{"say":1}')) -> None:  # noqa: B008 - frozen
         self.outgoing = outgoing

@@ -17,6 +17,7 @@ from riverrun.stream.deltas import (
     Open,
     Reasoning,
     Refusal,
+    Signature,
     Text,
     ToolArgs,
     ToolOpen,
@@ -190,6 +191,14 @@ def test_o12_annotations_are_numbered() -> None:
     assert [delta["annotations"] for _, delta, _ in deltas_of(payloads)[1:]] == [  # type: ignore[index]
         [{"index": 0, "type": "a"}],
         [{"index": 1, "type": "b"}],
+    ]
+
+
+def test_o12_signatures_are_numbered() -> None:
+    payloads = assembled([Signature(0, b'{"signature":"a"}'), Signature(0, b'{"signature":"b"}')], end=False)
+    assert [delta["reasoning_details"] for _, delta, _ in deltas_of(payloads)[1:]] == [  # type: ignore[index]
+        [{"index": 0, "signature": "a"}],
+        [{"index": 1, "signature": "b"}],
     ]
 
 

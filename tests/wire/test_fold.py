@@ -83,12 +83,14 @@ def test_refusal_reasoning_annotations_and_audio() -> None:
         WRITER.delta(0, b'"refusal":"I can"'),
         WRITER.delta(0, b'"refusal":"not"'),
         WRITER.delta(0, b'"annotations":[{"index":0,"type":"url_citation"}]'),
+        WRITER.delta(0, b'"reasoning_details":[{"index":0,"type":"reasoning.text","signature":"s"}]'),
         WRITER.delta(0, b'"audio":{"id":"a1","transcript":"He"}'),
         WRITER.delta(0, b'"audio":{"transcript":"y","data":"AA"}'),
         WRITER.delta(0, b'"audio":{"data":"BB","expires_at":9}'),
     )
     assert said["reasoning_content"] == "hmm"
     assert said["refusal"] == "I cannot"
+    assert said["reasoning_details"] == [{"type": "reasoning.text", "signature": "s"}]
     assert said["annotations"] == [{"type": "url_citation"}]
     assert said["audio"] == {"id": "a1", "transcript": "Hey", "data": "AABB", "expires_at": 9}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -23,6 +23,9 @@ class Outgoing(msgspec.Struct, frozen=True):
     dropped: tuple[str, ...] = ()
 
 
+Framing = Literal["sse", "ndjson", "aws_events"]
+
+
 class Reader(Protocol):
     """Turns one answer's events into deltas. One per upstream call."""
 
@@ -40,6 +43,9 @@ class Reader(Protocol):
 
 
 class Dialect(Protocol):
+    framing: Framing
+    """How the upstream's stream is cut into events."""
+
     def encode(self, ask: Ask, target: Target) -> Outgoing:
         """The upstream's request. Raises Failure (400, with `param`) for what changes the meaning and can't be said."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from riverrun.dialects.contract import Outgoing, Reader
+from riverrun.dialects.contract import Framing, Outgoing, Reader
 from riverrun.dialects.openai_encode import encode
 from riverrun.dialects.openai_failure import http_failure
 from riverrun.dialects.openai_read import OpenAIReader
@@ -21,6 +21,8 @@ from riverrun.wire.sse import Event
 
 class OpenAI:
     """The dialect, over a table of rows. Raises KeyError for a target whose row is not in it."""
+
+    framing: Framing = "sse"
 
     def __init__(self, rows: Mapping[str, Row] = ROWS) -> None:
         self._rows = rows

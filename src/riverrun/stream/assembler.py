@@ -27,6 +27,7 @@ from riverrun.stream.deltas import (
     Open,
     Reasoning,
     Refusal,
+    Signature,
     Text,
     ToolArgs,
     ToolOpen,
@@ -39,6 +40,9 @@ from riverrun.wire.jsonvalue import JsonValue
 TEXT, CALL, REFUSAL = b'"content":"","refusal":null', b'"content":null,"refusal":null', b'"content":null,"refusal":""'
 OPENERS: dict[type, bytes] = {ToolOpen: CALL, Audio: CALL, Refusal: REFUSAL}
 """How the committing choice opens, by its first delta; TEXT where it is text or not known yet (O4)."""
+
+Said = Text | Reasoning | Refusal | ToolOpen | ToolArgs | Annotation | Signature | Audio | Finish
+"""Deltas that say something of a choice."""
 
 NO_TOKENS = b'{"content":[],"refusal":null}'
 
@@ -64,6 +68,7 @@ class _Choice:
     def __init__(self) -> None:
         self.calls = Calls()
         self.annotations = 0
+        self.signatures = 0
         self.finished = False
 
 
@@ -158,9 +163,15 @@ class Assembler:
 
     def _annotation(self, delta: Annotation) -> None:
         choice = self._say(delta)
-        numbered = b'{"index":%d,%b' % (choice.annotations, delta.value.lstrip()[1:])
+        numbered = _numbered(delta.value, choice.annotations)
         choice.annotations += 1
         self._out.append(self._writer.delta(delta.choice, b'"annotations":[%b]' % numbered))
+
+    def _signature(self, delta: Signature) -> None:
+        choice = self._say(delta)
+        numbered = _numbered(delta.value, choice.signatures)
+        choice.signatures += 1
+        self._out.append(self._writer.delta(delta.choice, b'"reasoning_details":[%b]' % numbered))
 
     def _audio(self, delta: Audio) -> None:
         self._say(delta)
@@ -178,7 +189,9 @@ class Assembler:
     def _count(self, delta: Usage) -> None:
         self._usage[self._branch] = delta
 
-    def _say(self, delta: Text | Reasoning | Refusal | ToolOpen | ToolArgs | Annotation | Audio | Finish) -> _Choice:
+    def _say(
+        self, delta: Text | Reasoning | Refusal | ToolOpen | ToolArgs | Annotation | Signature | Audio | Finish
+    ) -> _Choice:
         """The delta's choice, committed and open for more."""
         if delta.choice >= len(self._choices):
             _malformed(f"it sent choice {delta.choice}, and {len(self._choices)} were asked for")
@@ -216,6 +229,7 @@ STEPS: dict[type, Callable[..., None]] = {
     ToolOpen: Assembler._tool_open,
     ToolArgs: Assembler._tool_args,
     Annotation: Assembler._annotation,
+    Signature: Assembler._signature,
     Audio: Assembler._audio,
     Finish: Assembler._finish,
     Usage: Assembler._count,
@@ -225,6 +239,11 @@ STEPS: dict[type, Callable[..., None]] = {
 def _invisible(delta: Text) -> bool:
     """White space alone: it does not commit a stream, because an upstream may still fail before it says anything."""
     return not msgspec.json.decode(delta.literal, type=str).strip()
+
+
+def _numbered(value: bytes, index: int) -> bytes:
+    """A JSON object with its place among its like: openai-python merges lists of objects by `index` (O12)."""
+    return b'{"index":%d,%b' % (index, value.lstrip()[1:])
 
 
 def _tool_call(fragment: Fragment) -> bytes:

@@ -72,6 +72,16 @@ class Annotation(msgspec.Struct, frozen=True, gc=False):
     value: bytes
 
 
+class Signature(msgspec.Struct, frozen=True, gc=False):
+    """What must come back with a thought for the upstream to accept it: a JSON object for `delta.reasoning_details`.
+
+    Its members are `type` and `signature` or `data`, as the upstream's; without `index`.
+    """
+
+    choice: int
+    value: bytes
+
+
 class Audio(msgspec.Struct, frozen=True, gc=False):
     """A piece of spoken answer: the JSON object of `delta.audio`."""
 
@@ -95,4 +105,4 @@ class Usage(msgspec.Struct, frozen=True):
     completion_details: CompletionTokensDetails | None = None
 
 
-Delta = Open | Text | Reasoning | Refusal | ToolOpen | ToolArgs | Annotation | Audio | Finish | Usage
+Delta = Open | Text | Reasoning | Refusal | ToolOpen | ToolArgs | Annotation | Signature | Audio | Finish | Usage

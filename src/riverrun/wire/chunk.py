@@ -74,6 +74,7 @@ class ChunkDelta(msgspec.Struct, frozen=True, omit_defaults=True):
     tool_calls: list[ToolCallDelta] | None = None
     function_call: FunctionDelta | None = None
     annotations: list[JsonObject] | None = None
+    reasoning_details: list[JsonObject] | None = None
     audio: JsonObject | None = None
 
 

@@ -62,6 +62,7 @@ class _Choice:
         self.calls: dict[int, _Call] = {}
         self.function: _Call | None = None
         self.annotations: list[JsonObject] = []
+        self.signatures: list[JsonObject] = []
         self.audio: JsonObject | None = None
         self.logprobs: dict[str, list[TokenLogprob]] = {}
         self.finish_reason: str | None = None
@@ -76,8 +77,8 @@ class _Choice:
         if delta.function_call is not None:
             self.function = self.function or _Call()
             self.function.add(None, delta.function_call)
-        for annotation in delta.annotations or ():
-            self.annotations.append({name: value for name, value in annotation.items() if name != "index"})
+        self.annotations += _unnumbered(delta.annotations)
+        self.signatures += _unnumbered(delta.reasoning_details)
         if delta.audio is not None:
             self.audio = _spoken(self.audio or {}, delta.audio)
         if chunk.logprobs is not None:
@@ -94,6 +95,7 @@ class _Choice:
             refusal=self._joined("refusal"),
             annotations=self.annotations,
             reasoning_content=self._joined("reasoning_content"),
+            reasoning_details=self.signatures or None,
             tool_calls=[self.calls[index].tool_call() for index in sorted(self.calls)] or None,
             function_call=self.function.function_call() if self.function else None,
             audio=self.audio,
@@ -138,6 +140,10 @@ class _Call:
 
     def tool_call(self) -> ToolCall:
         return ToolCall(self.id, "function", self.function_call())
+
+
+def _unnumbered(items: list[JsonObject] | None) -> list[JsonObject]:
+    return [{name: value for name, value in item.items() if name != "index"} for item in items or ()]
 
 
 def _spoken(audio: JsonObject, piece: JsonObject) -> JsonObject:
