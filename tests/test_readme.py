@@ -32,9 +32,13 @@ def run(command: list[str]) -> str:
 
 @pytest.mark.engine
 @pytest.mark.parametrize("number", range(len(blocks("python"))))
-def test_python_examples(server_url: str, number: int) -> None:
+def test_python_examples(server_url: str, number: int, tmp_path: Path) -> None:
     code = blocks("python")[number].replace(ADDRESS, server_url)
-    out = run([sys.executable, "-c", code])
+    if code.startswith("def test_"):
+        (tmp_path / "test_example.py").write_text(code, encoding="utf-8")
+        out = run([sys.executable, "-m", "pytest", "-q", str(tmp_path / "test_example.py")])
+    else:
+        out = run([sys.executable, "-c", code])
     assert out.strip() or "print" not in code
 
 
@@ -61,6 +65,6 @@ def test_commands_exist() -> None:
     verbs = set(
         re.findall(r"^(?:RIVERRUN_API_KEY=\S+ \S+ \S+ \S+ )?riverrun (\w+)", "\n".join(blocks("console")), re.M)
     )
-    assert verbs == {"serve", "chat", "models", "pull"}
+    assert verbs == {"serve", "chat", "models", "pull", "check"}
     for verb in verbs:
         assert "Usage: " in run([sys.executable, "-m", "riverrun", verb, "--help"])

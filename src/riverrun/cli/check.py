@@ -6,7 +6,6 @@ import asyncio
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 
 from riverrun.cli.terminal import complain, err, out
@@ -56,26 +55,26 @@ def check(
 
 
 def refuse_nonsense(url: str, model: str, report: str, only: str, file: Path | None) -> None:
-    """Raises click.UsageError for a command that cannot be carried out."""
+    """Raises typer.BadParameter for a command that cannot be carried out."""
     if file is None and not url:
-        raise click.UsageError("give an endpoint's URL, or a stream with --file")
+        raise typer.BadParameter("give an endpoint's URL, or a stream with --file")
     if file is not None and url:
-        raise click.UsageError("give either a URL or --file, not both")
+        raise typer.BadParameter("give either a URL or --file, not both")
     if file is None and not model:
-        raise click.UsageError("give the model to ask with --model NAME")
+        raise typer.BadParameter("give the model to ask with --model NAME")
     if report not in REPORTS:
-        raise click.UsageError(f"--report is one of {', '.join(REPORTS)}, not {report!r}")
+        raise typer.BadParameter(f"--report is one of {', '.join(REPORTS)}, not {report!r}")
     try:
         chosen(only.split(","))
     except ValueError as error:
-        raise click.UsageError(f"--only: {error}") from error
+        raise typer.BadParameter(f"--only: {error}") from error
 
 
 def headers(given: list[str]) -> tuple[tuple[str, str], ...]:
-    """Headers as they are sent. Raises click.UsageError for one without a colon."""
+    """Headers as they are sent. Raises typer.BadParameter for one without a colon."""
     for one in given:
         if ":" not in one:
-            raise click.UsageError(f"--header is 'name: value', not {one!r}")
+            raise typer.BadParameter(f"--header is 'name: value', not {one!r}")
     return tuple((name.strip().lower(), value.strip()) for name, _, value in (one.partition(":") for one in given))
 
 
