@@ -198,11 +198,31 @@ def test_a_client_that_leaves_frees_the_slot_within_a_second(client: openai.Open
     assert eventually(lambda: engine_of(server).cpu_percent(0.2) < 20, within=5.0), "the engine still works"
 
 
-def test_killing_the_engine_in_mid_stream_is_an_error_and_the_next_request_is_answered(
+@pytest.mark.parametrize("after", [1, 9, 30])
+def test_an_answer_outlives_its_engine_without_a_seam(client: openai.OpenAI, server: Served, after: int) -> None:
+    """The engine is killed in mid-stream; started again, it says the same, and the client sees a pause."""
+
+    def texts(*, kill: bool) -> Iterator[str]:
+        stream = client.chat.completions.create(
+            model=MODEL, messages=STORY, max_tokens=60, temperature=0.8, seed=after, stream=True, timeout=90
+        )
+        for number, chunk in enumerate(stream):
+            if kill and number == after:
+                os.kill(engine_of(server).pid, signal.SIGKILL)
+            yield chunk.choices[0].delta.content or ""
+
+    assert "".join(texts(kill=True)) == "".join(texts(kill=False))
+
+
+def test_killing_the_engine_twice_in_one_answer_is_an_error_and_the_next_request_is_answered(
     client: openai.OpenAI, server: Served
 ) -> None:
-    stream = client.chat.completions.create(model=MODEL, messages=STORY, max_tokens=4000, stream=True)
+    stream = client.chat.completions.create(model=MODEL, messages=STORY, max_tokens=4000, stream=True, timeout=90)
     for _, _ in zip(range(8), stream, strict=False):
+        pass
+    first = engine_of(server)
+    os.kill(first.pid, signal.SIGKILL)
+    for _, _ in zip(range(4), stream, strict=False):  # it goes on
         pass
     os.kill(engine_of(server).pid, signal.SIGKILL)
     with pytest.raises(openai.APIError, match="local engine stopped"):

@@ -48,6 +48,8 @@ def imported(path: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path.name} uses a relative import"
             assert node.module is not None
+            if node.module == "random" and [name.name for name in node.names] == ["Random"]:
+                continue  # a type: randomness that is passed in
             if node.module == "riverrun":
                 yield from (f"riverrun.{name.name}" for name in node.names)
             else:

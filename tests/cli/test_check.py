@@ -54,7 +54,7 @@ def test_a_stream_from_a_file_is_judged(tmp_path: Path) -> None:
 )
 def test_a_wrong_command_says_what_is_wrong(arguments: tuple[str, ...], said: str) -> None:
     result = typed(*arguments)
-    assert type(result.exception).__name__ == "UsageError"
+    assert type(result.exception).__name__ == "BadParameter"
     assert said in str(result.exception)
 
 

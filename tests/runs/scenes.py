@@ -6,10 +6,14 @@ import json
 from collections.abc import Callable
 from random import Random
 
+import msgspec
+
 from riverrun.backends.scripted import Script, Scripted
+from riverrun.routing.model import Model, Weighted
 from riverrun.routing.target import Deadlines, Target
 from riverrun.runs.run import Outcome
-from riverrun.runs.runs import Grant, Route, Runs
+from riverrun.runs.runs import Grant, Runs
+from riverrun.runs.upstreams import Upstreams
 from riverrun.tapes.memory import MemoryTape
 from riverrun.wire.request import Chat, parse_chat
 
@@ -21,15 +25,30 @@ def chat(**parameters: object) -> Chat:
     return parse_chat(json.dumps(body).encode())
 
 
-class Scene:
-    """One scripted model called `tiny`. `outcomes` are the runs that have ended."""
+def target(name: str = "tiny", **facts: object) -> Target:
+    plain = Target(name, name, "", name, fingerprint="fp_1", deadlines=DEADLINES)
+    return msgspec.structs.replace(plain, **facts)
 
-    def __init__(self, script: Script, *, row: str = "compatible", fingerprint: str | None = "fp_1") -> None:
-        target = Target("tiny", "tiny", "", row, fingerprint=fingerprint, deadlines=DEADLINES)
-        route = Route(target, Scripted(script))
+
+class Scene:
+    """One model called `tiny`, whose targets play scripts. `facts` are its first target's; the rest come with theirs.
+
+    `outcomes` are the runs that ended.
+    """
+
+    def __init__(
+        self, script: Script, *others: tuple[Target, Script], model: Model | None = None, **facts: object
+    ) -> None:
+        mine = target("tiny", **facts)
+        targets = [mine, *(other for other, _ in others)]
+        backends = {mine.row: Scripted(script), **{other.row: Scripted(played) for other, played in others}}
+        tiers = tuple((Weighted(each),) for each in targets)
+        tiny = Model("tiny", tiers, retries=0) if model is None else msgspec.structs.replace(model, tiers=tiers)
         self.outcomes: list[Outcome] = []
+        self.upstreams = Upstreams(backends)
         self.runs = Runs(
-            lambda name: route if name == "tiny" else None,
+            lambda name: tiny if name == "tiny" else None,
+            self.upstreams,
             Random(1),
             lambda: 1694268190.7,
             self._settled,

@@ -4,16 +4,15 @@ from random import Random
 
 import msgspec
 
-from riverrun.dialects.rows import ROWS
 from riverrun.runs.branches import branches
 from riverrun.stream.ask import Ask
-from tests.runs.scenes import chat
+from tests.runs.scenes import chat, target
 
-ENGINE = ROWS["engine"]
+TARGETS = {"engine": target(n="fan-out", draw_seed=True), "openai": target()}
 
 
 def asked(row: str, **parameters: object) -> list[Ask]:
-    return branches(Ask(chat(**parameters), "chatcmpl-1", 7, "me"), ROWS[row], Random(4))
+    return branches(Ask(chat(**parameters), "chatcmpl-1", 7, "me"), [TARGETS[row]], Random(4))
 
 
 def test_a_hosted_model_is_asked_once_for_all_choices() -> None:
@@ -39,7 +38,7 @@ def test_a_local_request_without_a_seed_gets_one_from_the_random_passed_in() -> 
 def test_the_callers_own_request_is_left_alone() -> None:
     original = chat(n=2)
     before = msgspec.json.encode(original.body)
-    branches(Ask(original, "chatcmpl-1", 7, "me"), ENGINE, Random(4))
+    branches(Ask(original, "chatcmpl-1", 7, "me"), [TARGETS["engine"]], Random(4))
     assert msgspec.json.encode(original.body) == before
 
 

@@ -159,7 +159,7 @@ def test_a_fan_out_opens_together_and_one_broken_branch_fails_it() -> None:
         yield Wait(100.0)
 
     async def main() -> None:
-        scene = Scene(script, row="engine")
+        scene = Scene(script, n="fan-out")
         tape = await played(scene, n=3)
         opened = [json.loads(payload)["choices"][0]["index"] for payload in tape.payloads()[:3]]
         assert opened == [0, 1, 2]
@@ -171,7 +171,7 @@ def test_a_fan_out_opens_together_and_one_broken_branch_fails_it() -> None:
 
 def test_a_fan_outs_usage_has_the_prompt_once() -> None:
     async def main() -> None:
-        scene = Scene(text("a b"), row="engine")
+        scene = Scene(text("a b"), n="fan-out")
         whole = await (await played(scene, n=2)).ended()
         assert whole.usage is not None
         assert (whole.usage.prompt_tokens, whole.usage.completion_tokens) == (1, 4)

@@ -21,7 +21,7 @@ from riverrun.server.exchange import Exchange
 from riverrun.server.guard import Guard, Keys
 from riverrun.server.host import running
 from riverrun.server.limits import HostLimits
-from riverrun.server.models import Model, Models
+from riverrun.server.models import Listed, Models
 from riverrun.server.sockets import Address, Listen
 from riverrun.stream.deltas import Finish, Text
 from riverrun.stream.flow import Cancelled
@@ -47,7 +47,7 @@ async def _broken(exchange: Exchange, grant: object) -> None:
 async def served(
     scene: Scene, *, config: ServerConfig | None = None, keys: tuple[str, ...] = (), origins: tuple[str, ...] = ()
 ) -> AsyncIterator[Address]:
-    models = Models({"tiny": Model("tiny", 7), "org/tiny": Model("org/tiny", 7)})
+    models = Models({"tiny": Listed("tiny", 7), "org/tiny": Listed("org/tiny", 7)})
     routes = {
         "/v1/chat/completions": Route({"POST": Chat(scene.runs, config or ServerConfig())}),
         "/v1/models": Route({"GET": models.all}),

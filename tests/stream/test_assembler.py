@@ -82,16 +82,11 @@ def test_o4_the_opener_says_what_kind_comes(delta: Delta, opening: Json) -> None
     assert deltas_of(assembled([delta], end=False))[0] == (0, {"role": "assistant", **opening}, None)
 
 
-@pytest.mark.parametrize("quiet", [Open(0, "m"), text(""), text(" \n"), Usage(1, 2)], ids=str)
+@pytest.mark.parametrize("quiet", [Open(0, "m"), text(""), Usage(1, 2)], ids=str)
 def test_nothing_visible_commits_nothing(quiet: Delta) -> None:
     assembler = Assembler(WHO, Plan())
     assert assembler.push([quiet]) == []
     assert not assembler.committed
-
-
-def test_white_space_before_the_first_word_is_not_lost() -> None:
-    payloads = assembled([text("\n"), text(" "), text("Hi"), Finish(0, "stop")])
-    assert fold(payloads).choices[0].message.content == "\n Hi"
 
 
 def test_n2_openers_go_out_together_and_in_order() -> None:
@@ -128,11 +123,11 @@ def test_u1_without_include_usage_there_is_no_such_key() -> None:
 
 def test_usage_of_branches_is_added_up_and_estimated_where_there_is_none() -> None:
     assembler = Assembler(WHO, Plan(n=2, messages=[{"role": "user", "content": "x" * 100}]))
-    assembler.push([text("a", 0), text("b", 0), Finish(0, "stop")], branch=0)
+    assembler.push([text("a", 0), text("b", 0), Finish(0, "stop")], source=(0, 0))
     assert assembler.usage.completion_tokens == 3
     assert assembler.usage.prompt_tokens > 25
-    assembler.push([Usage(5, 2)], branch=0)
-    assembler.push([Usage(5, 9)], branch=1)
+    assembler.push([Usage(5, 2)], source=(0, 0))
+    assembler.push([Usage(5, 9)], source=(1, 0))
     assert (assembler.usage.prompt_tokens, assembler.usage.completion_tokens) == (5, 11)
 
 

@@ -62,7 +62,18 @@ class Engine:
 
     def target(self, name: str) -> Target:
         """Where a request for this model goes; what the model can do is known once it runs."""
-        return Target(name=name, model=name, base_url="", row=ROW, deadlines=DEADLINES)
+        return Target(
+            name=name,
+            model=name,
+            base_url="",
+            row=ROW,
+            deadlines=DEADLINES,
+            n="fan-out",
+            draw_seed=True,
+            deterministic=True,
+            prefill=True,
+            prefill_structured=True,
+        )
 
     def status(self) -> tuple[Status, ...]:
         """How each model stands."""

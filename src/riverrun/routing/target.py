@@ -24,6 +24,9 @@ class Target(msgspec.Struct, frozen=True):
     The rest is what this target can do: `tools` is "schema" where its chat template knows none, `context` in tokens,
     `vocabulary` the number of token ids (for `logit_bias`), `modalities` what a message may hold beside text.
     `sampling` holds the model's own defaults, sent where the caller gave none.
+    `n`: "fan-out" where each choice takes a call of its own. How a broken answer goes on: `deterministic` targets say
+    the same again with the same seed (`draw_seed` gives a request without one a seed), `prefill` ones go on with an
+    assistant's words (`prefill_structured`: also in JSON); targets of one `same` label stand in for each other.
     """
 
     name: str
@@ -39,3 +42,14 @@ class Target(msgspec.Struct, frozen=True):
     vocabulary: int | None = None
     modalities: tuple[str, ...] = ("text",)
     sampling: tuple[tuple[str, float], ...] = ()
+    n: Literal["native", "fan-out"] = "native"
+    draw_seed: bool = False
+    deterministic: bool = False
+    prefill: bool = False
+    prefill_structured: bool = False
+    same: str = ""
+
+    @property
+    def label(self) -> str:
+        """Which model it is, whoever serves it: the given label, or the name without organisation, in lower case."""
+        return self.same or self.model.rpartition("/")[2].casefold()

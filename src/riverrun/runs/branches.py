@@ -1,4 +1,4 @@
-"""Which upstream calls an ask becomes: one, or one per choice where the upstream can't give several at once."""
+"""Which branches an ask becomes: one, or one per choice where an upstream can't give several at once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from random import Random
 
 import msgspec
 
-from riverrun.dialects.rows import Row
+from riverrun.routing.target import Target
 from riverrun.stream.ask import Ask
 from riverrun.wire.request import Chat
 
@@ -14,17 +14,17 @@ SEEDS = 2**31
 """Drawn seeds fit in 31 bits: every engine takes them, and none of them is a special value."""
 
 
-def branches(ask: Ask, row: Row, random: Random) -> list[Ask]:
-    """The asks of an ask's branches. Together they fill each of its choices once.
+def branches(ask: Ask, targets: list[Target], random: Random) -> list[Ask]:
+    """The asks of an ask's branches, for any of `targets`. Together they fill each of its choices once.
 
-    Where the row says so, a request without a seed gets one, so that its answer can be generated again; the choices
-    of a fan-out get successive ones, or they would all say the same.
+    Where a target generates the same again from the same seed, a request without one gets one, so that its answer can
+    be generated again; the choices of a fan-out get successive ones, or they would all say the same.
     """
     n = ask.chat.n
     seed = ask.chat.request.seed
-    if seed is None and row.draw_seed:
+    if seed is None and any(target.draw_seed for target in targets):
         seed = random.randrange(SEEDS)
-    if n == 1 or row.n == "native":
+    if n == 1 or all(target.n == "native" for target in targets):
         return [msgspec.structs.replace(ask, chat=_seeded(ask.chat, seed), choices=tuple(range(n)))]
     return [
         msgspec.structs.replace(ask, chat=_seeded(ask.chat, None if seed is None else seed + index), choices=(index,))

@@ -9,12 +9,11 @@ from random import Random
 
 import msgspec
 
-from riverrun.backends.contract import Backend
-from riverrun.dialects.rows import ROWS, Row
 from riverrun.failures import Cause, Failure
-from riverrun.routing.target import Target
+from riverrun.routing.attempts import Attempts
+from riverrun.routing.model import Model
 from riverrun.runs.branches import branches
-from riverrun.runs.run import Outcome, Run
+from riverrun.runs.run import Outcome, Run, Upstreams
 from riverrun.stream.ask import Ask
 from riverrun.stream.assembler import Assembler, Plan
 from riverrun.tapes.contract import Head, Signal
@@ -35,25 +34,20 @@ class Grant(msgspec.Struct, frozen=True):
     client_request_id: str | None = None
 
 
-class Route(msgspec.Struct, frozen=True):
-    """Where a model's requests go."""
-
-    target: Target
-    backend: Backend
-
-
 class Runs:
-    """`routes` finds a model's route (None: unknown); `now` gives Unix seconds; `settled` hears how each run went."""
+    """`models` finds a model (None: unknown); `now` gives Unix seconds; `settled` hears how each run went."""
 
     def __init__(
         self,
-        routes: Callable[[str], Route | None],
+        models: Callable[[str], Model | None],
+        upstreams: Upstreams,
         random: Random,
         now: Callable[[], float],
         settled: Callable[[Outcome, Grant], None],
     ) -> None:
         self.draining = False
-        self._routes = routes
+        self._models = models
+        self._upstreams = upstreams
         self._random = random
         self._now = now
         self._settled = settled
@@ -67,16 +61,16 @@ class Runs:
         """Starts the answer and returns the tape that it is written to. Raises Failure where nobody can answer."""
         if self.draining:
             raise Failure(Cause.OVERLOADED, "This server is shutting down; ask again in a moment.", retry_after=1.0)
-        route = self._routes(chat.model)
-        if route is None:
+        model = self._models(chat.model)
+        if model is None:
             raise Failure(
                 Cause.UNKNOWN_MODEL,
                 f"The model `{chat.model}` does not exist or you do not have access to it. "
                 "GET /v1/models lists those that answer here.",
             )
         ask = Ask(chat, f"chatcmpl-{self._random.getrandbits(128):032x}", int(self._now()), grant.caller)
-        run, tape = self._run(ask, route, ROWS[route.target.row], grant)
-        task = asyncio.create_task(self._answer(run, route, grant))
+        run, tape = self._run(ask, model, grant)
+        task = asyncio.create_task(self._answer(run, ask, model, grant))
         self._runs[task] = run
         task.add_done_callback(self._ended)
         return tape
@@ -96,18 +90,20 @@ class Runs:
         if not task.cancelled() and task.exception() is not None:
             log.error("a run failed by a fault of ours", exc_info=task.exception())
 
-    def _run(self, ask: Ask, route: Route, row: Row, grant: Grant) -> tuple[Run, MemoryTape]:
+    def _run(self, ask: Ask, model: Model, grant: Grant) -> tuple[Run, MemoryTape]:
         def signalled(signal: Signal) -> None:
             run.cancel()
 
-        identity = Identity(ask.id, ask.created, route.target.name, route.target.fingerprint)
-        assembler = Assembler(identity, self._plan(ask.chat))
+        assembler = Assembler(Identity(ask.id, ask.created, model.name), self._plan(ask.chat))
         tape = MemoryTape(Head(ask.id, ask.created, grant.tenant), signalled)
-        run = Run(ask, branches(ask, row, self._random), route.target, tape, assembler)
+        run = Run(ask, model, tape, assembler, self._upstreams)
         return run, tape
 
-    async def _answer(self, run: Run, route: Route, grant: Grant) -> None:
-        self._settled(await run.answer(route.backend), grant)
+    async def _answer(self, run: Run, ask: Ask, model: Model, grant: Grant) -> None:
+        targets = model.order(self._random)
+        asks = branches(ask, targets, self._random)
+        attempts = [Attempts(targets, model.retries, self._random) for _ in asks]
+        self._settled(await run.answer(asks, attempts), grant)
 
     def _plan(self, chat: Chat) -> Plan:
         return Plan(

@@ -18,16 +18,17 @@ from riverrun.dialects.openai import OpenAI
 from riverrun.engine import catalogue
 from riverrun.engine.backend import Engine
 from riverrun.failures import Failure
+from riverrun.routing.model import Model, single
 from riverrun.runs.run import Outcome
 from riverrun.runs.runs import Grant, Runs
-from riverrun.runs.runs import Route as ModelRoute
+from riverrun.runs.upstreams import Upstreams
 from riverrun.server import log, openapi
 from riverrun.server.app import App, Route
 from riverrun.server.chat import Chat
 from riverrun.server.exchange import Exchange
 from riverrun.server.guard import Guard, Keys
 from riverrun.server.health import Health
-from riverrun.server.models import Model, Models
+from riverrun.server.models import Listed, Models
 from riverrun.server.page import Page
 from riverrun.server.sockets import Listen, is_loopback
 
@@ -40,7 +41,8 @@ def build(config: Config, models: Mapping[str, Path], random: Random) -> App:
     def settled(outcome: Outcome, grant: Grant) -> None:
         log.write(log.of_outcome(outcome, grant), config.log.format)
 
-    runs = Runs(lambda name: _route(engine, name), random, time.time, settled)
+    upstreams = Upstreams({"engine": engine, "": upstream})
+    runs = Runs(lambda name: _model(engine, name), upstreams, random, time.time, settled)
 
     @asynccontextmanager
     async def life() -> AsyncIterator[None]:
@@ -69,7 +71,7 @@ def build(config: Config, models: Mapping[str, Path], random: Random) -> App:
 
 
 def _routes(config: Config, engine: Engine, runs: Runs, models: Mapping[str, Path]) -> dict[str, Route]:
-    listed = Models({name: Model(name, int(path.stat().st_mtime)) for name, path in models.items()})
+    listed = Models({name: Listed(name, int(path.stat().st_mtime)) for name, path in models.items()})
     chat = Chat(runs, config.server)
     page = Page(engine, runs, keyed=bool(config.server.api_keys))
     description = msgspec.json.encode(openapi.document(__version__))
@@ -87,14 +89,14 @@ def _routes(config: Config, engine: Engine, runs: Runs, models: Mapping[str, Pat
     }
 
 
-def _route(engine: Engine, name: str) -> ModelRoute | None:
-    """A model's target at the engine, with the sampling that its makers advise where the caller gives none."""
+def _model(engine: Engine, name: str) -> Model | None:
+    """A local model: its target at the engine, with the sampling that its makers advise where the caller gives none."""
     row = catalogue.find(name)
     known = name if name in engine.names() else row.name if row is not None else ""
     if known not in engine.names():
         return None
     sampling = tuple(row.sampling.items()) if row is not None else ()
-    return ModelRoute(msgspec.structs.replace(engine.target(known), sampling=sampling), engine)
+    return single(msgspec.structs.replace(engine.target(known), sampling=sampling))
 
 
 async def _warm(engine: Engine) -> None:

@@ -11,7 +11,7 @@ from riverrun.runs.runs import Grant
 from riverrun.server.exchange import Exchange
 
 
-class Model(msgspec.Struct, frozen=True):
+class Listed(msgspec.Struct, frozen=True):
     """One model. `created` is when it came to this machine, in Unix seconds."""
 
     id: str
@@ -23,7 +23,7 @@ class Model(msgspec.Struct, frozen=True):
 class Models:
     """`served` are the models by name, in order of preference."""
 
-    def __init__(self, served: Mapping[str, Model]) -> None:
+    def __init__(self, served: Mapping[str, Listed]) -> None:
         self._served = served
 
     async def all(self, exchange: Exchange, grant: Grant) -> None:

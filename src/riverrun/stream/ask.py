@@ -12,6 +12,7 @@ class Ask(msgspec.Struct, frozen=True):
 
     `choices[i]` is our number for the upstream's choice `i`, so a branch of a fan-out is an ask for one choice.
     `caller` names who waits (a tenant, or an address), for fairness. `created` is in Unix seconds.
+    `prefill`: the answer's words so far, where the upstream is to go on with them.
     """
 
     chat: Chat
@@ -19,3 +20,4 @@ class Ask(msgspec.Struct, frozen=True):
     created: int
     caller: str
     choices: tuple[int, ...] = (0,)
+    prefill: str = ""

@@ -1,6 +1,6 @@
 """The only owner of the stream's grammar: deltas in, whole chunks out, in an order that every client can read.
 
-    nothing            until a choice has something to say (then the stream is *committed*)
+    nothing            until a delta says something (then the stream is *committed*; see `stream.gate`)
     openers            one per choice, together and in order (O1, O2, N2)
     text, calls, …     as they come; one choice and one call fragment per chunk (N1, T5)
     finish             once per choice, with an empty delta (O7), nothing after it (O8)
@@ -44,6 +44,9 @@ OPENERS: dict[type, bytes] = {ToolOpen: CALL, Audio: CALL, Refusal: REFUSAL}
 Said = Text | Reasoning | Refusal | ToolOpen | ToolArgs | Annotation | Signature | Audio | Finish
 """Deltas that say something of a choice."""
 
+Source = tuple[int, int]
+"""Whose usage replaces whose: the branch, and which of its upstream calls whose text was sent."""
+
 NO_TOKENS = b'{"content":[],"refusal":null}'
 
 
@@ -80,10 +83,11 @@ class Assembler:
         self.plan = plan
         self.committed = False
         self._choices = [_Choice() for _ in range(plan.n)]
-        self._held: list[Delta] = []  # came before the commit, and say something (white space)
-        self._usage: dict[int, Usage] = {}  # by branch
+        self.spent = 0
+        """Tokens that were sent by calls which broke and were continued, and which no upstream counted."""
+        self._usage: dict[Source, Usage] = {}
         self._said = 0  # deltas that stand for about a token each
-        self._branch = 0
+        self._source: Source = (0, 0)
         self._writer: Writer
         self._out: list[bytes] = []
 
@@ -96,12 +100,16 @@ class Assembler:
     def usage(self) -> CompletionUsage:
         """What the answer cost so far: the upstream's count, or an estimate where it gave none."""
         if self._usage:
-            return combined([self._usage[branch] for branch in sorted(self._usage)])
+            return combined([self._usage[source] for source in sorted(self._usage)], self.spent)
         return estimated(len(msgspec.json.encode(self.plan.messages)), self._said)
 
-    def push(self, deltas: list[Delta], branch: int = 0) -> list[bytes]:
-        """The payloads that these deltas of one branch complete. Raises Failure where they break the grammar."""
-        self._branch = branch
+    def unfinished(self, choices: tuple[int, ...]) -> tuple[int, ...]:
+        """Those of the choices that have no finish_reason yet."""
+        return tuple(choice for choice in choices if not self._choices[choice].finished)
+
+    def push(self, deltas: list[Delta], source: Source = (0, 0)) -> list[bytes]:
+        """The payloads that these deltas of one source complete. Raises Failure where they break the grammar."""
+        self._source = source
         out: list[bytes] = []
         self._out = out
         for delta in deltas:
@@ -130,9 +138,6 @@ class Assembler:
             )
 
     def _text(self, delta: Text) -> None:
-        if not self.committed and _invisible(delta):
-            self._held.append(delta)
-            return
         if delta.literal == b'""' and delta.logprobs is None:
             return
         self._say(delta)
@@ -187,7 +192,7 @@ class Assembler:
         self._out.append(self._writer.delta(delta.choice, b"", finish_reason=literal(reason)))
 
     def _count(self, delta: Usage) -> None:
-        self._usage[self._branch] = delta
+        self._usage[self._source] = delta
 
     def _say(
         self, delta: Text | Reasoning | Refusal | ToolOpen | ToolArgs | Annotation | Signature | Audio | Finish
@@ -204,16 +209,13 @@ class Assembler:
         return choice
 
     def _commit(self, first: int, opening: bytes) -> None:
-        """Freeze the identity and open every choice, in order; then say what was held back."""
+        """Freeze the identity and open every choice, in order."""
         self.committed = True
         self._writer = Writer(self.identity, usage_null=self.plan.include_usage, pad=self.plan.pad)
         tokens = NO_TOKENS if self.plan.logprobs else b"null"
         for index in range(self.plan.n):
             fields = b'"role":"assistant",' + (opening if index == first else TEXT)
             self._out.append(self._writer.delta(index, fields, tokens))
-        held, self._held = self._held, []
-        for delta in held:
-            STEPS[type(delta)](self, delta)
 
     def _fragments(self, index: int, fragments: list[Fragment]) -> None:
         spell = _function_call if self.plan.functions else _tool_call
@@ -234,11 +236,6 @@ STEPS: dict[type, Callable[..., None]] = {
     Finish: Assembler._finish,
     Usage: Assembler._count,
 }
-
-
-def _invisible(delta: Text) -> bool:
-    """White space alone: it does not commit a stream, because an upstream may still fail before it says anything."""
-    return not msgspec.json.decode(delta.literal, type=str).strip()
 
 
 def _numbered(value: bytes, index: int) -> bytes:

@@ -8,18 +8,21 @@ from riverrun.stream.deltas import Usage
 from riverrun.wire.chunk import CompletionTokensDetails, CompletionUsage
 
 
-def combined(calls: list[Usage]) -> CompletionUsage:
-    """One usage for the calls of a fan-out: the prompt was the same one, so it counts once; completions add up.
+def combined(calls: list[Usage], spent: int = 0) -> CompletionUsage:
+    """One usage for the calls of an answer: the prompt was the same one, so it counts once; completions add up.
+
+    `spent` tokens were sent by calls that broke before they counted; to the call that went on they were prompt.
 
     The first call's prompt stands: the others find it in the upstream's cache, and their `cached_tokens` would say
     that nearly all of the prompt had been cached before this request.
     """
     first = calls[0]
-    completion = sum(call.completion_tokens for call in calls)
+    prompt = max(1, first.prompt_tokens - spent) if spent else first.prompt_tokens
+    completion = sum(call.completion_tokens for call in calls) + spent
     return CompletionUsage(
-        prompt_tokens=first.prompt_tokens,
+        prompt_tokens=prompt,
         completion_tokens=completion,
-        total_tokens=first.prompt_tokens + completion,
+        total_tokens=prompt + completion,
         prompt_tokens_details=first.prompt_details,
         completion_tokens_details=_added(call.completion_details for call in calls),
     )

@@ -1,0 +1,126 @@
+"""What to do when a target fails: ask it again, ask the next one, or tell the client. Pure; the failures table as data.
+
+The columns of the table are docs/architecture.md's: whose fault it is was decided when the failure was classified.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import NamedTuple
+
+import msgspec
+
+from riverrun.failures import Cause, Failure
+from riverrun.routing.target import Target
+
+
+class Policy(NamedTuple):
+    """`again`: the same target may be asked again. `onward`: the next one may. `health`: it counts against it."""
+
+    again: bool
+    onward: bool
+    health: bool
+
+
+CLIENTS = Policy(again=False, onward=False, health=False)
+POLICIES: dict[Cause, Policy] = {
+    Cause.CONTEXT_TOO_LONG: Policy(again=False, onward=True, health=False),  # to larger windows only
+    Cause.UPSTREAM_AUTH: Policy(again=False, onward=True, health=True),
+    Cause.UPSTREAM_BUSY: Policy(again=True, onward=True, health=True),
+    Cause.UPSTREAM_UNREACHABLE: Policy(again=True, onward=True, health=True),
+    Cause.UPSTREAM_ERROR: Policy(again=True, onward=True, health=True),
+    Cause.UPSTREAM_INTERRUPTED: Policy(again=True, onward=True, health=True),
+    Cause.UPSTREAM_MALFORMED: Policy(again=True, onward=True, health=True),
+    Cause.UPSTREAM_TIMEOUT: Policy(again=False, onward=True, health=True),
+    Cause.OVERLOADED: Policy(again=False, onward=True, health=False),
+}
+"""Causes that are not here are the client's, or ours: nobody else would answer otherwise."""
+
+FIRST_PAUSE = 0.25
+LONGEST_PAUSE = 8.0
+
+
+def policy(failure: Failure) -> Policy:
+    return POLICIES.get(failure.cause, CLIENTS)
+
+
+class Again(msgspec.Struct, frozen=True):
+    """Ask this target, after a pause in seconds."""
+
+    target: Target
+    pause: float = 0.0
+
+
+class Attempts:
+    """The attempts of one branch: who was asked how often, and who is next. `targets` in order of preference."""
+
+    def __init__(self, targets: list[Target], retries: int, random: Random) -> None:
+        self.targets = targets
+        self._retries = retries
+        self._random = random
+        self._asked: dict[str, int] = {}
+        self._over: set[str] = set()  # not to be asked again
+        self._larger_than = 0  # tokens of context that were too few
+
+    def copy(self) -> Attempts:
+        """For a part of the branch that goes on by itself."""
+        copied = Attempts(self.targets, self._retries, self._random)
+        copied._asked, copied._over = dict(self._asked), set(self._over)
+        copied._larger_than = self._larger_than
+        return copied
+
+    def first(self, admitted: set[str]) -> Again | None:
+        """Who is asked first. `admitted` names the targets that are worth asking.
+
+        A caller never waits for a target that is known to be down; but where all are, the first one is tried.
+        """
+        ready = [target for target in self._left() if target.name in admitted] or self._left()[:1]
+        return self._ask(ready[0], 0.0) if ready else None
+
+    def other(self, than: Target, admitted: set[str]) -> Target | None:
+        """Whom a hedge asks beside a target that is slow."""
+        ready = (each for each in self._left() if each.name in admitted and each.name != than.name)
+        other = next(ready, None)
+        return self._ask(other, 0.0).target if other is not None else None
+
+    def note(self, target: Target, failure: Failure) -> None:
+        """Remembers what this failure of `target` rules out."""
+        if not policy(failure).again or self._asked.get(target.name, 0) > self._retries:
+            self._over.add(target.name)
+        if failure.cause is Cause.CONTEXT_TOO_LONG:
+            self._larger_than = max(self._larger_than, target.context or 0)
+
+    def after(self, target: Target, failure: Failure, admitted: set[str], left: float | None) -> Again | None:
+        """Who is asked after this failure of `target`; None: tell the client. `left`: seconds until its deadline.
+
+        A target that says when to come back is waited for if that fits the deadline and nobody else is there.
+        """
+        self.note(target, failure)
+        if not policy(failure).onward:
+            return None
+        pause = self._pause(target, failure)
+        others = [each for each in self._left() if each.name in admitted and each.name != target.name]
+        own = next((each for each in self._left() if each.name in admitted and each.name == target.name), None)
+        busy = failure.cause is Cause.UPSTREAM_BUSY
+        if own is not None and not (busy and others) and (left is None or pause < left):
+            return self._ask(own, pause)
+        return self._ask(others[0], 0.0) if others else None
+
+    def _left(self) -> list[Target]:
+        """Targets that may still be asked. An unknown window is never taken to be a larger one."""
+        return [
+            target
+            for target in self.targets
+            if target.name not in self._over and (not self._larger_than or (target.context or 0) > self._larger_than)
+        ]
+
+    def _ask(self, target: Target, pause: float) -> Again:
+        self._asked[target.name] = self._asked.get(target.name, 0) + 1
+        return Again(target, pause)
+
+    def _pause(self, target: Target, failure: Failure) -> float:
+        """Full jitter, or what the target itself asked for."""
+        if failure.retry_after is not None:
+            return failure.retry_after
+        times = self._asked.get(target.name, 1) - 1
+        return self._random.uniform(0.0, min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**times))

@@ -1,0 +1,41 @@
+"""The first-content gate: what an upstream says passes only once it says something.
+
+Until then the upstream can fail and another one can be asked, and nobody has seen anything. Role openers, empty text,
+white space, usage and pings say nothing; a finish does, because an empty answer is an answer.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from riverrun.stream.deltas import Delta, Open, Reasoning, Refusal, Text, Usage
+
+QUIET = frozenset({Open, Usage})
+
+
+class Gate:
+    """Holds the deltas of one upstream call back until one of them commits."""
+
+    def __init__(self) -> None:
+        self.open = False
+        self._held: list[Delta] = []
+
+    def passed(self, deltas: list[Delta]) -> list[Delta]:
+        """The deltas that may go on, with those that were held before them."""
+        if self.open:
+            return deltas
+        self._held += deltas
+        if not any(commits(delta) for delta in deltas):
+            return []
+        self.open = True
+        held, self._held = self._held, []
+        return held
+
+
+def commits(delta: Delta) -> bool:
+    """Whether the delta says something of the answer."""
+    if isinstance(delta, Text):
+        return bool(msgspec.json.decode(delta.literal, type=str).strip())
+    if isinstance(delta, Reasoning | Refusal):
+        return delta.literal != b'""'
+    return type(delta) not in QUIET

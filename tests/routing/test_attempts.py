@@ -1,0 +1,132 @@
+"""What is tried after a failure, by the table."""
+
+from random import Random
+
+import pytest
+
+from riverrun.failures import Cause, Failure
+from riverrun.routing.attempts import LONGEST_PAUSE, POLICIES, Attempts, policy
+from riverrun.routing.target import Target
+
+A, B, C = (Target(name, name, "", "openai") for name in "abc")
+ALL = {"a", "b", "c"}
+UPSTREAM = [cause for cause in Cause if cause.value.fault == "upstream"]
+
+
+def attempts(*targets: Target, retries: int = 1) -> Attempts:
+    return Attempts(list(targets), retries, Random(1))
+
+
+def fallen(cause: Cause, retry_after: float | None = None) -> Failure:
+    return Failure(cause, "x", retry_after=retry_after)
+
+
+def chain(cause: Cause, *targets: Target, retries: int = 1) -> list[str]:
+    """Who is asked, when everybody fails in the same way."""
+    tries = attempts(*targets, retries=retries)
+    again = tries.first(ALL)
+    asked = []
+    while again is not None:
+        asked.append(again.target.name)
+        assert 0 <= again.pause <= LONGEST_PAUSE
+        again = tries.after(again.target, fallen(cause), ALL, left=30.0)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("cause", "asked"),
+    [
+        (Cause.UPSTREAM_ERROR, "aabbcc"),
+        (Cause.UPSTREAM_UNREACHABLE, "aabbcc"),
+        (Cause.UPSTREAM_INTERRUPTED, "aabbcc"),
+        (Cause.UPSTREAM_MALFORMED, "aabbcc"),
+        (Cause.UPSTREAM_TIMEOUT, "abc"),  # the silent target is not asked again
+        (Cause.UPSTREAM_AUTH, "abc"),
+        (Cause.OVERLOADED, "abc"),
+        (Cause.BAD_REQUEST, "a"),
+        (Cause.CONTENT_POLICY, "a"),
+        (Cause.UNKNOWN_MODEL, "a"),
+        (Cause.INTERNAL, "a"),
+    ],
+)
+def test_who_is_asked_when_all_fail(cause: Cause, asked: str) -> None:
+    assert "".join(chain(cause, A, B, C)) == asked
+
+
+def test_no_target_is_ever_asked_more_often_than_its_retries_allow() -> None:
+    for cause in POLICIES:
+        for retries in range(4):
+            asked = chain(cause, A, B, C, retries=retries)
+            assert max(asked.count(name) for name in "abc") <= retries + 1
+
+
+def test_a_busy_target_is_left_for_another_and_waited_for_if_there_is_none() -> None:
+    tries = attempts(A, B)
+    first = tries.first(ALL)
+    assert first is not None
+    other = tries.after(A, fallen(Cause.UPSTREAM_BUSY, 3.0), ALL, left=30.0)
+    assert other is not None
+    assert (other.target, other.pause) == (B, 0.0)
+    alone = attempts(A)
+    alone.first(ALL)
+    again = alone.after(A, fallen(Cause.UPSTREAM_BUSY, 3.0), ALL, left=30.0)
+    assert again is not None
+    assert (again.target, again.pause) == (A, 3.0)
+
+
+def test_a_retry_after_beyond_the_deadline_is_not_waited_for() -> None:
+    tries = attempts(A)
+    tries.first(ALL)
+    assert tries.after(A, fallen(Cause.UPSTREAM_BUSY, 31.0), ALL, left=30.0) is None
+
+
+def test_a_target_that_is_known_to_be_down_is_passed_over() -> None:
+    tries = attempts(A, B)
+    first = tries.first({"b"})
+    assert first is not None
+    assert first.target == B
+    assert tries.after(B, fallen(Cause.UPSTREAM_TIMEOUT), {"b"}, left=30.0) is None
+
+
+def test_where_all_are_down_the_first_is_tried() -> None:
+    first = attempts(A, B).first(set())
+    assert first is not None
+    assert first.target == A
+
+
+def test_too_long_a_prompt_goes_to_a_larger_window_and_never_to_an_unknown_one() -> None:
+    small, unknown, same, large = (
+        Target(name, name, "", "openai", context=context)
+        for name, context in (("small", 8), ("unknown", None), ("same", 8), ("large", 16))
+    )
+    names = {"small", "unknown", "same", "large"}
+    tries = attempts(small, unknown, same, large)
+    tries.first(names)
+    again = tries.after(small, fallen(Cause.CONTEXT_TOO_LONG), names, left=30.0)
+    assert again is not None
+    assert again.target == large
+    assert tries.after(large, fallen(Cause.CONTEXT_TOO_LONG), names, left=30.0) is None
+
+
+def test_a_hedge_asks_somebody_else() -> None:
+    tries = attempts(A, B)
+    tries.first(ALL)
+    assert tries.other(A, ALL) == B
+    assert attempts(A).other(A, ALL) is None
+
+
+def test_a_copy_remembers_and_goes_its_own_way() -> None:
+    tries = attempts(A, B)
+    tries.first(ALL)
+    copy = tries.copy()
+    copy.after(A, fallen(Cause.UPSTREAM_TIMEOUT), ALL, left=30.0)
+    again = tries.after(A, fallen(Cause.UPSTREAM_ERROR), ALL, left=30.0)
+    assert again is not None
+    assert again.target == A
+
+
+@pytest.mark.parametrize("cause", UPSTREAM)
+def test_only_an_upstreams_own_fault_counts_against_it(cause: Cause) -> None:
+    assert policy(fallen(cause)).health
+    assert not policy(fallen(Cause.BAD_REQUEST)).health
+    assert not policy(fallen(Cause.CONTEXT_TOO_LONG)).health

@@ -1,0 +1,259 @@
+"""Failover and continuing, with scripted targets on the virtual clock."""
+
+import asyncio
+import json
+import math
+from collections.abc import Iterator
+
+import pytest
+
+from riverrun.backends.scripted import End, Fail, Say, Script, Step, Wait, steps, text
+from riverrun.failures import Attempt, Cause, Failure
+from riverrun.routing.model import Model
+from riverrun.routing.target import Target
+from riverrun.stream.ask import Ask
+from riverrun.stream.deltas import Finish, Reasoning, Text, Usage
+from riverrun.stream.flow import Finished, Refused
+from riverrun.tapes.memory import MemoryTape
+from riverrun.wire.chunk import DONE
+from riverrun.wire.fold import fold
+from tests import virtual
+from tests.runs.scenes import Scene, target
+
+ONCE = Model("tiny", (), retries=1)
+HELLO = text("Hello there my friend")
+BROKEN = Fail(Failure(Cause.UPSTREAM_INTERRUPTED, "cut"))
+
+
+def fails(cause: Cause = Cause.UPSTREAM_ERROR, retry_after: float | None = None) -> Step:
+    return Fail(Failure(cause, cause.name, retry_after=retry_after))
+
+
+def says(*words: str) -> list[Step]:
+    return [Say((Text(0, json.dumps(word).encode()),)) for word in words]
+
+
+class Log:
+    """Plays one script after another, and remembers what it was asked and when."""
+
+    def __init__(self, *scripts: Script) -> None:
+        self.asked: list[Ask] = []
+        self._scripts = list(scripts)
+
+    def __call__(self, ask: Ask) -> Iterator[Step]:
+        self.asked.append(ask)
+        script = self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]
+        return iter(script(ask))
+
+
+def answered(tape: MemoryTape) -> str:
+    return fold(tape.payloads()).choices[0].message.content or ""
+
+
+def played(scene: Scene, **parameters: object) -> MemoryTape:
+    async def main() -> MemoryTape:
+        tape = scene.begin(**parameters)
+        await scene.runs.idle()
+        return tape
+
+    return virtual.run(main())
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [Cause.UPSTREAM_ERROR, Cause.UPSTREAM_UNREACHABLE, Cause.UPSTREAM_BUSY, Cause.UPSTREAM_AUTH, Cause.OVERLOADED],
+)
+def test_before_content_a_failure_goes_to_the_next_target_unseen(cause: Cause) -> None:
+    first, second = Log(steps(Wait(1.0), fails(cause))), Log(HELLO)
+    scene = Scene(first, (target("two"), second))
+    tape = played(scene)
+    assert answered(tape) == "Hello there my friend"
+    assert json.loads(tape.payloads()[0])["model"] == "two"
+    assert scene.outcomes[0].target == "two"
+    assert (len(first.asked), len(second.asked)) == (1, 1)
+
+
+@pytest.mark.parametrize("cause", [Cause.BAD_REQUEST, Cause.CONTENT_POLICY])
+def test_a_fault_of_the_client_goes_nowhere_else(cause: Cause) -> None:
+    second = Log(HELLO)
+    scene = Scene(steps(fails(cause)), (target("two"), second))
+    played(scene)
+    ending = scene.outcomes[0].ending
+    assert isinstance(ending, Refused)
+    assert ending.failure.cause is cause
+    assert ending.failure.attempts == ()
+    assert second.asked == []
+
+
+def test_a_retry_waits_a_little_and_not_for_ever() -> None:
+    log = Log(steps(fails()), HELLO)
+    scene = Scene(log, model=ONCE)
+    assert answered(played(scene)) == "Hello there my friend"
+    assert len(log.asked) == 2
+    assert 0 < scene.outcomes[0].seconds < 1.0
+
+
+def test_retry_after_is_honoured() -> None:
+    log = Log(steps(fails(Cause.UPSTREAM_BUSY, 7.0)), HELLO)
+    scene = Scene(log, model=ONCE)
+    assert answered(played(scene)) == "Hello there my friend"
+    assert scene.outcomes[0].seconds == pytest.approx(7.0)
+
+
+def test_a_silent_target_is_left_at_its_deadline_and_not_asked_again() -> None:
+    silent, second = Log(steps(Wait(math.inf))), Log(HELLO)
+    scene = Scene(silent, (target("two"), second), model=ONCE)
+    assert answered(played(scene)) == "Hello there my friend"
+    assert len(silent.asked) == 1
+    assert scene.outcomes[0].seconds == pytest.approx(30.0)
+
+
+def test_when_all_fail_the_first_failure_is_told_with_every_attempt() -> None:
+    scene = Scene(
+        steps(fails(Cause.UPSTREAM_ERROR)),
+        (target("two"), steps(fails(Cause.UPSTREAM_BUSY))),
+        (target("three"), steps(fails(Cause.UPSTREAM_UNREACHABLE))),
+    )
+    played(scene)
+    ending = scene.outcomes[0].ending
+    assert isinstance(ending, Refused)
+    assert ending.failure.cause is Cause.UPSTREAM_ERROR
+    assert ending.failure.attempts == (
+        Attempt("tiny", "upstream_error"),
+        Attempt("two", "upstream_busy"),
+        Attempt("three", "upstream_unreachable"),
+    )
+
+
+def test_a_target_that_is_down_is_passed_over_and_probed_later() -> None:
+    first, second = Log(steps(fails())), Log(HELLO)
+
+    async def main() -> list[int]:
+        scene = Scene(first, (target("two"), second))
+        asked = []
+        for pause in (0, 0, 0, 0, 0, 0, 0, 6):
+            await asyncio.sleep(pause)
+            tape = scene.begin()
+            await scene.runs.idle()
+            assert answered(tape) == "Hello there my friend"
+            asked.append(len(first.asked))
+        return asked
+
+    assert virtual.run(main()) == [1, 2, 3, 4, 5, 5, 5, 6]
+
+
+def test_a_deterministic_target_says_it_again_and_nobody_sees_the_seam() -> None:
+    log = Log(steps(*says("Hel", "lo "), BROKEN), steps(*says("He", "llo th", "ere"), Say((Finish(0, "stop"),)), End()))
+    scene = Scene(log, model=ONCE, deterministic=True, draw_seed=True)
+    tape = played(scene)
+    assert answered(tape) == "Hello there"
+    assert tape.payloads()[-1] == DONE
+    assert [ask.chat.request.seed for ask in log.asked] == [log.asked[0].chat.request.seed] * 2
+    texts = [json.loads(each)["choices"][0]["delta"].get("content") for each in tape.payloads()[1:-2]]
+    assert texts == ["Hel", "lo ", "th", "ere"]
+
+
+def test_an_answer_that_comes_out_differently_is_an_error_and_no_mixture() -> None:
+    log = Log(steps(*says("Hello"), BROKEN), steps(*says("Help"), Say((Finish(0, "stop"),)), End()))
+    scene = Scene(log, model=ONCE, deterministic=True)
+    tape = played(scene)
+    assert json.loads(tape.payloads()[-1])["error"]["message"] == "cut"
+    assert DONE not in tape.payloads()
+    assert "Help" not in str(tape.payloads())
+
+
+def test_a_target_that_can_goes_on_with_the_words_so_far() -> None:
+    first = Log(steps(*says("Hello ", "there"), BROKEN))
+    second = Log(steps(*says(" my friend"), Say((Usage(20, 3), Finish(0, "stop"))), End()))
+    other = target("two", prefill=True, same="tiny")
+    scene = Scene(first, (other, second))
+    tape = played(scene, max_tokens=10)
+    assert answered(tape) == "Hello there my friend"
+    assert second.asked[0].prefill == "Hello there"
+    assert second.asked[0].chat.request.max_tokens == 8
+    assert json.loads(tape.payloads()[4])["model"] == "tiny"
+    usage = scene.outcomes[0].usage
+    assert usage is not None
+    assert (usage.prompt_tokens, usage.completion_tokens) == (18, 5)
+
+
+@pytest.mark.parametrize(
+    ("facts", "parameters"),
+    [
+        ({"prefill": False}, {}),
+        ({"same": "another"}, {}),
+        ({}, {"logprobs": True}),
+        ({}, {"response_format": {"type": "json_object"}}),
+    ],
+)
+def test_where_nobody_can_go_on_the_client_is_told(facts: dict[str, object], parameters: dict[str, object]) -> None:
+    second = Log(HELLO)
+    other = target("two", **{"prefill": True, "same": "tiny", **facts})
+    tape = played(Scene(steps(*says("Hello"), BROKEN), (other, second)), **parameters)
+    assert second.asked == []
+    assert json.loads(tape.payloads()[-1])["error"]["code"] == "upstream_interrupted"
+
+
+def test_continue_never_and_any() -> None:
+    other = target("two", prefill=True, same="another")
+    for continues, asked in (("never", 0), ("any", 1)):
+        second = Log(steps(*says("!"), Say((Finish(0, "stop"),)), End()))
+        model = Model("tiny", (), retries=0, continues=continues)  # type: ignore[arg-type]  # two of its literals
+        played(Scene(steps(*says("Hello"), BROKEN), (other, second), model=model))
+        assert len(second.asked) == asked
+
+
+def test_thoughts_alone_begin_anew_and_are_not_thought_aloud_twice() -> None:
+    first = steps(Say((Reasoning(0, b'"let me see"'),)), BROKEN)
+    second = steps(Say((Reasoning(0, b'"well"'),)), *says("Hello"), Say((Finish(0, "stop"),)), End())
+    tape = played(Scene(first, (target("two"), second)))
+    message = fold(tape.payloads()).choices[0].message
+    assert (message.reasoning_content, message.content) == ("let me see", "Hello")
+
+
+def test_the_chain_goes_on_when_the_one_that_continued_breaks_too() -> None:
+    alike: list[tuple[Target, Script]] = [
+        (target(name, prefill=True, same="tiny"), steps(*says(word), BROKEN))
+        for name, word in (("b", " two"), ("c", " three"))
+    ]
+    last = (target("d", prefill=True, same="tiny"), steps(*says(" four"), Say((Finish(0, "stop"),)), End()))
+    tape = played(Scene(steps(*says("one"), BROKEN), *alike, last))
+    assert answered(tape) == "one two three four"
+
+
+def test_a_call_for_several_choices_goes_on_choice_by_choice() -> None:
+    def broken(ask: Ask) -> Iterator[Step]:
+        yield Say((Text(0, b'"zero"'), Text(1, b'"one"'), Finish(0, "stop")))
+        yield BROKEN
+
+    second = Log(steps(Say((Text(1, b'" more"'), Finish(1, "stop"))), End()))
+    tape = played(Scene(broken, (target("two", prefill=True, same="tiny"), second)), n=2)
+    assert [choice.message.content for choice in fold(tape.payloads()).choices] == ["zero", "one more"]
+    assert [ask.choices for ask in second.asked] == [(1,)]
+
+
+def test_a_hedge_asks_a_second_target_and_the_first_word_wins() -> None:
+    slow, quick = Log(text("slow", pace=10.0)), Log(text("quick", pace=1.0))
+    scene = Scene(slow, (target("two"), quick), model=Model("tiny", (), retries=0, hedge_after=2.0))
+    assert answered(played(scene)) == "quick"
+    assert scene.outcomes[0].seconds == pytest.approx(3.0)
+    assert scene.outcomes[0].ending == Finished()
+
+
+def test_a_hedge_is_not_needed_where_the_first_answers_in_time() -> None:
+    second = Log(HELLO)
+    scene = Scene(text("in time", pace=1.0), (target("two"), second), model=Model("tiny", (), hedge_after=2.0))
+    assert answered(played(scene)) == "in time"
+    assert second.asked == []
+
+
+def test_a_hedged_pair_that_fails_is_told_once() -> None:
+    scene = Scene(
+        steps(Wait(5.0), fails()),
+        (target("two"), steps(Wait(1.0), fails(Cause.UPSTREAM_BUSY))),
+        model=Model("tiny", (), retries=0, hedge_after=2.0),
+    )
+    played(scene)
+    ending = scene.outcomes[0].ending
+    assert isinstance(ending, Refused)
+    assert [attempt.target for attempt in ending.failure.attempts] == ["two", "tiny"]
