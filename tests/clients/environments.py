@@ -60,7 +60,7 @@ def node_python() -> Path:
 
 
 def program_beside_modules(client: str) -> Path:
-    """The client's program, copied next to its `node_modules`: Node looks for modules beside the file it runs."""
+    """`run.mjs`, copied with all programs of its folder next to `node_modules`: Node looks for modules beside them."""
     files = [HERE / client / "package.json", HERE / client / "package-lock.json"]
 
     def install(folder: Path) -> None:
@@ -75,7 +75,9 @@ def program_beside_modules(client: str) -> Path:
     for name in SHARED_BY_NODE:
         shutil.copy(HERE / name, folder)
     (folder / client).mkdir(exist_ok=True)
-    return Path(shutil.copy(HERE / client / "run.mjs", folder / client))
+    for program in (HERE / client).glob("*.mjs"):
+        shutil.copy(program, folder / client)
+    return folder / client / "run.mjs"
 
 
 def made(name: str, inputs: list[Path], install: Callable[[Path], None]) -> Path:

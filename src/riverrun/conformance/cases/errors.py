@@ -105,31 +105,36 @@ def torn(reading: Reading) -> bool:
     return not last.closed and last in reading.malformed
 
 
-def unterminated(reading: Reading) -> str:
-    """The stream ended by itself, without [DONE] and without an error."""
-    if reading.dones:
+def broke_off(reading: Reading) -> str:
+    """The stream is over and failed: with an error, a cut connection, or an end without [DONE]."""
+    if reading.dones and not reading.errors:
         return "the stream has its [DONE]"
-    return needs.healthy(reading)
+    return needs.ended(reading) if reading.capture.ended != "cut" else ""
+
+
+def silent(reading: Reading) -> bool:
+    """Whether nothing in the body or its end tells that the stream failed."""
+    return reading.over and not reading.errors
 
 
 @rule(
-    "E4", "must", "A failed stream never ends cleanly without a finish_reason or an error.", needs.stream, unterminated,
+    "E4", "must", "A failed stream never ends cleanly without a finish_reason or an error.", needs.stream, broke_off,
     source="probes",
     breaks="openai-python, openai-node, LangChain, LlamaIndex, LiteLLM, pydantic-ai take it as a success",
 )  # fmt: skip
 def no_false_ending(reading: Reading) -> Iterator[Fault]:
     unfinished = [index for index in range(reading.n) if not reading.finish(index)]
-    if unfinished and not torn(reading):
+    if unfinished and silent(reading) and not torn(reading):
         yield at(reading.frames[-1], f"the body ends cleanly, and choice {unfinished[0]} is not finished")
 
 
 @rule(
     "E5", "must", "Where no error event is possible, the connection is aborted: no clean end inside an event.",
     needs.stream,
-    unterminated, source="probes", breaks="openai-python, openai-node take it as a success", entails="F12",
+    broke_off, source="probes", breaks="openai-python, openai-node take it as a success", entails="F12",
 )  # fmt: skip
 def abort_when_torn(reading: Reading) -> Iterator[Fault]:
-    if torn(reading):
+    if silent(reading) and torn(reading):
         yield at(reading.frames[-1], "the body ends cleanly inside an event")
 
 
