@@ -66,6 +66,11 @@ class Run:
         self._over: asyncio.Future[Ending] = self._loop.create_future()
         self._branches: list[Branch] = []
 
+    @property
+    def signed(self) -> bool:
+        """Whether the answer has signed thoughts, which must come back with what it asked for."""
+        return self._assembler.signed
+
     async def answer(self, asks: Sequence[Ask], attempts: Sequence[Attempts]) -> Outcome:
         """Runs to the end and closes the tape, whatever happens."""
         self._branches = [

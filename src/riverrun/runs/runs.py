@@ -14,8 +14,10 @@ from riverrun.routing.attempts import Attempts
 from riverrun.routing.model import Model
 from riverrun.runs.branches import branches
 from riverrun.runs.run import Outcome, Run, Upstreams
+from riverrun.runs.thoughts import Thoughts
 from riverrun.stream.ask import Ask
 from riverrun.stream.assembler import Assembler, Plan
+from riverrun.stream.flow import Finished
 from riverrun.tapes.contract import Head, Signal
 from riverrun.tapes.memory import MemoryTape
 from riverrun.wire.chunk import Identity
@@ -51,6 +53,7 @@ class Runs:
         self._random = random
         self._now = now
         self._settled = settled
+        self.thoughts = Thoughts()
         self._runs: dict[asyncio.Task[None], Run] = {}
 
     @property
@@ -68,6 +71,7 @@ class Runs:
                 f"The model `{chat.model}` does not exist or you do not have access to it. "
                 "GET /v1/models lists those that answer here.",
             )
+        chat = self.thoughts.completed(grant.tenant, chat)
         ask = Ask(chat, f"chatcmpl-{self._random.getrandbits(128):032x}", int(self._now()), grant.caller)
         run, tape = self._run(ask, model, grant)
         task = asyncio.create_task(self._answer(run, ask, model, grant))
@@ -103,7 +107,10 @@ class Runs:
         targets = model.order(self._random)
         asks = branches(ask, targets, self._random)
         attempts = [Attempts(targets, model.retries, self._random) for _ in asks]
-        self._settled(await run.answer(asks, attempts), grant)
+        outcome = await run.answer(asks, attempts)
+        if run.signed and isinstance(outcome.ending, Finished):
+            self.thoughts.remember(grant.tenant, await run.tape.ended())
+        self._settled(outcome, grant)
 
     def _plan(self, chat: Chat) -> Plan:
         return Plan(

@@ -103,6 +103,11 @@ class Assembler:
             return combined([self._usage[source] for source in sorted(self._usage)], self.spent)
         return estimated(len(msgspec.json.encode(self.plan.messages)), self._said)
 
+    @property
+    def signed(self) -> bool:
+        """Whether any choice came with a signature."""
+        return any(choice.signatures for choice in self._choices)
+
     def unfinished(self, choices: tuple[int, ...]) -> tuple[int, ...]:
         """Those of the choices that have no finish_reason yet."""
         return tuple(choice for choice in choices if not self._choices[choice].finished)
