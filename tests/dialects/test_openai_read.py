@@ -18,6 +18,7 @@ from riverrun.stream.deltas import (
     Open,
     Reasoning,
     Refusal,
+    Signature,
     Text,
     ToolArgs,
     ToolOpen,
@@ -67,10 +68,19 @@ def test_reasoning_by_either_name(name: str) -> None:
 def test_reasoning_under_several_names_is_said_once() -> None:
     details = [{"type": "reasoning.text", "text": "hm", "index": 0}]
     assert said({"reasoning": "hm", "reasoning_content": "hm", "reasoning_details": details}) == [Reasoning(0, b'"hm"')]
-    assert said({"reasoning_details": [*details, {"type": "reasoning.encrypted", "data": "zz"}]}) == [
-        Reasoning(0, b'"hm"')
-    ]
+    assert said({"reasoning_details": details}) == [Reasoning(0, b'"hm"')]
     assert said({"reasoning_details": [{"type": "reasoning.summary", "summary": "s"}]}) == [Reasoning(0, b'"s"')]
+
+
+def test_what_seals_a_thought_is_passed_on_without_its_index_and_text() -> None:
+    sealed = {"type": "reasoning.text", "text": "hm", "signature": "sig", "format": "anthropic-claude-v1", "index": 0}
+    hidden = {"type": "reasoning.encrypted", "id": "rs_1", "data": "zz", "signature": None, "index": 1}
+    assert said({"reasoning": "hm", "reasoning_details": [sealed, hidden]}) == [
+        Reasoning(0, b'"hm"'),
+        Signature(0, b'{"type":"reasoning.text","format":"anthropic-claude-v1","signature":"sig"}'),
+        Signature(0, b'{"type":"reasoning.encrypted","id":"rs_1","data":"zz"}'),
+    ]
+    assert said({"reasoning_details": [{"type": "reasoning.text", "text": "", "signature": "", "data": None}]}) == []
 
 
 def test_content_in_parts() -> None:

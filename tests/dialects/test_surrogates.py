@@ -53,6 +53,17 @@ def test_arguments_are_mended_too() -> None:
     assert delta["function_call"]["arguments"] == "😀"
 
 
+def test_a_delta_that_is_a_text_itself_is_mended_by_its_place() -> None:
+    def event_of(place: int, delta: str) -> bytes:
+        return json.dumps({"type": "response.output_text.delta", "output_index": place, "delta": delta}).encode()
+
+    pairs = Surrogates()
+    assert json.loads(pairs.mended(event_of(0, "a\ud83d")))["delta"] == "a"
+    assert json.loads(pairs.mended(event_of(1, "x")))["delta"] == "x"
+    assert json.loads(pairs.mended(event_of(0, "\ude00")))["delta"] == "😀"
+    assert not pairs.held
+
+
 @pytest.mark.parametrize("text", ["\ude00", "\ud83dx", "a\ud83d\ud83db"])
 def test_a_half_without_its_other_is_refused(text: str) -> None:
     with pytest.raises(LoneSurrogate):

@@ -5,21 +5,46 @@ An upstream is hostile (SEC18): every body is bounded, redirects are not followe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from riverrun.dialects.contract import Dialect, Reader
+from riverrun.dialects.contract import Dialect, Framing, Reader
 from riverrun.failures import Cause, Failure
 from riverrun.routing.target import Target
 from riverrun.stream.ask import Ask
 from riverrun.stream.deltas import Delta
-from riverrun.wire.sse import Decoder, EventTooLong
+from riverrun.wire import aws_events, ndjson, sse
+from riverrun.wire.sse import Event, EventTooLong
 
 MAX_WHOLE = 32 * 1024 * 1024
 """Bytes of an answer that comes whole (SEC18)."""
 
 MAX_ERROR = 1024 * 1024
 """Bytes that are read of an error's body; what follows cannot change what it means."""
+
+
+class Framer(Protocol):
+    """Cuts a stream's bytes into events, however they are split."""
+
+    def feed(self, block: bytes) -> list[Event]:
+        """The events that this block completes. Raises EventTooLong, or BrokenFrame."""
+
+    @property
+    def partial(self) -> bool:
+        """Whether an event has begun and not ended."""
+
+
+FRAMERS: dict[Framing, Callable[[], Framer]] = {
+    "sse": sse.Decoder,
+    "ndjson": ndjson.Decoder,
+    "aws_events": aws_events.Decoder,
+}
+KINDS: dict[str, Framing] = {
+    "text/event-stream": "sse",
+    "application/x-ndjson": "ndjson",
+    "application/vnd.amazon.eventstream": "aws_events",
+}
+"""What a body is, by its content type. A stream of another kind than the dialect's is not read."""
 
 
 class Content(Protocol):
@@ -39,19 +64,19 @@ class Content(Protocol):
 
 
 class Streamed:
-    """Server-sent events."""
+    """Events, in one of the framings."""
 
-    def __init__(self, reader: Reader, target: Target) -> None:
+    def __init__(self, reader: Reader, framing: Framing, target: Target) -> None:
         self.done = False
         self._reader = reader
         self._target = target
-        self._decoder = Decoder()
+        self._framer = FRAMERS[framing]()
 
     def feed(self, block: bytes, deltas: list[Delta]) -> None:
         reader = self._reader
         try:
-            events = self._decoder.feed(block)
-        except EventTooLong as error:
+            events = self._framer.feed(block)
+        except (EventTooLong, aws_events.BrokenFrame) as error:
             raise malformed(self._target, str(error)) from None
         for event in events:
             deltas += reader.read(event)
@@ -60,7 +85,7 @@ class Streamed:
                 return
 
     def finish(self, deltas: list[Delta]) -> None:
-        if self._decoder.partial:
+        if self._framer.partial:
             raise interrupted(self._target, "the answer ended in the middle of an event")
         deltas += self._reader.finish()
         self.done = True
@@ -134,8 +159,9 @@ def content(
     if _encoded(headers):
         raise malformed(target, "the answer is compressed, though it was asked not to be")
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == "text/event-stream":
-        return Streamed(reader, target)
+    framing = KINDS.get(kind)
+    if framing is not None and framing == dialect.framing:
+        return Streamed(reader, framing, target)
     if kind == "application/json":
         return Whole(reader, target)
     raise malformed(target, f"it answered {status} with neither an event stream nor JSON; check base_url")

@@ -7,10 +7,12 @@ can't be said is a 400 that names the parameter; what is a mere hint is left out
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.parse import quote
 
 import msgspec
 
 from riverrun.dialects.contract import Outgoing
+from riverrun.dialects.openai_history import go_on, taken_back
 from riverrun.dialects.rows import Row
 from riverrun.failures import Failure, bad_request
 from riverrun.routing.target import Target
@@ -23,8 +25,6 @@ from riverrun.wire.options import JsonSchemaResponse
 from riverrun.wire.request import Chat
 
 Body = dict[str, JsonValue]
-
-PATH = "/chat/completions"
 
 LARGEST_SEED = 2**32 - 1
 """The largest unsigned 32-bit seed. llama.cpp takes it for "draw one", so it is never sent."""
@@ -39,6 +39,7 @@ class _Draft:
     def __init__(self, ask: Ask, target: Target, row: Row) -> None:
         self.chat: Chat = ask.chat if row.functions and target.tools == "native" else modern(ask.chat)
         self.choices = len(ask.choices)
+        self.prefill = ask.prefill
         self.target = target
         self.row = row
         self.body: Body = {name: value for name, value in self.chat.body.items() if value is not None}
@@ -55,12 +56,13 @@ def encode(ask: Ask, target: Target, row: Row) -> Outgoing:
     draft = _Draft(ask, target, row)
     for step in STEPS:
         step(draft)
-    return Outgoing(PATH, msgspec.json.encode(draft.body), dropped=tuple(draft.dropped))
+    path = row.path.format(model=quote(target.model, safe=""))
+    return Outgoing(path, msgspec.json.encode(draft.body), dropped=tuple(draft.dropped))
 
 
 def _refuse(draft: _Draft) -> None:
     for name in draft.row.refused:
-        if name in draft.body:
+        if draft.body.pop(name, False) not in (False, 0):  # `logprobs: false` asks for nothing
             raise _unsupported(name, draft.target)
     if draft.row.parts == "target" and "audio" in (draft.chat.request.modalities or ()):
         raise _unsupported("modalities", draft.target)
@@ -88,6 +90,18 @@ def _tools(draft: _Draft) -> None:
             draft.body["response_format"] = written["response_format"]
     elif draft.row.tool_choice == "words":
         _choice_in_words(draft)
+    elif draft.row.tool_choice == "auto":
+        _choice_by_offer(draft)
+
+
+def _choice_by_offer(draft: _Draft) -> None:
+    """For an upstream that always chooses itself: `none` is no tools, and a call can't be asked for."""
+    offer = menu(draft.chat)
+    if offer is not None and offer.mode == "required":
+        raise _unsupported("tool_choice", draft.target)
+    _choice_in_words(draft)
+    for name in ("tool_choice",) if offer is not None else ("tool_choice", "tools"):
+        draft.body.pop(name, None)
 
 
 def _choice_in_words(draft: _Draft) -> None:
@@ -130,6 +144,8 @@ def _messages(draft: _Draft) -> None:
 def _message(body: Body, at: str, draft: _Draft) -> Body:
     role = body["role"]
     out = {**body, "role": draft.row.roles.get(role, role)} if isinstance(role, str) else body
+    if role == "assistant" and draft.row.thoughts is not None:
+        out = taken_back(out, draft.row.thoughts)
     if draft.row.parts == "any":
         return out
     if out.get("audio") is not None:
@@ -202,10 +218,13 @@ def _stream(draft: _Draft) -> None:
     """What riverrun wants of every upstream: a stream, with its usage at the end, and no padding in it."""
     draft.body["model"] = draft.target.model
     draft.body["stream"] = True
-    draft.body["stream_options"] = {"include_usage": True}
+    if draft.row.usage == "asked":
+        draft.body["stream_options"] = {"include_usage": True}
     if draft.choices > 1:
         draft.body["n"] = draft.choices
     draft.body.update(draft.row.constants)
+    if draft.prefill:
+        go_on(draft.body, draft.prefill, draft.row.prefill_of(draft.target.model))
 
 
 STEPS: tuple[Callable[[_Draft], None], ...] = (

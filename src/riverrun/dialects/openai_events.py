@@ -84,10 +84,18 @@ class TextPart(msgspec.Struct, gc=False):
 
 
 class Detail(msgspec.Struct, gc=False):
-    """One entry of `reasoning_details` (OpenRouter, Snowflake): text, or a summary of it, or data we can't show."""
+    """One entry of `reasoning_details` (OpenRouter, Snowflake): text, or a summary of it, or data we can't show.
+
+    A `signature` or `data` must come back with the thought, under the other names that stand beside it.
+    """
 
     text: Raw = ABSENT
     summary: Raw = ABSENT
+    type: str | None = None
+    id: str | None = None
+    format: str | None = None
+    signature: Raw = ABSENT
+    data: Raw = ABSENT
 
 
 part = msgspec.json.Decoder(Part).decode

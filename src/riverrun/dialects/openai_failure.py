@@ -21,11 +21,21 @@ from riverrun.wire.request import Chat
 
 LONGEST_MESSAGE = 2000
 
+BAD_IMAGES = (
+    "invalid_image", "invalid_image_format", "invalid_base64_image", "invalid_image_url", "invalid_image_mode",
+    "image_too_large", "image_too_small", "image_parse_error", "image_file_too_large", "image_file_not_found",
+    "unsupported_image_media_type", "empty_image_file", "failed_to_download_image",
+)  # fmt: skip
 CODES = {
     "context_length_exceeded": Cause.CONTEXT_TOO_LONG,
     "model_not_found": Cause.UNKNOWN_MODEL,
     "content_policy_violation": Cause.CONTENT_POLICY,
     "content_filter": Cause.CONTENT_POLICY,
+    "invalid_prompt": Cause.CONTENT_POLICY,  # this one and the next three: of a response that failed
+    "bio_policy": Cause.CONTENT_POLICY,
+    "misalignment_policy_violation": Cause.CONTENT_POLICY,
+    "image_content_policy_violation": Cause.CONTENT_POLICY,
+    **dict.fromkeys(BAD_IMAGES, Cause.BAD_REQUEST),
     "invalid_api_key": Cause.UPSTREAM_AUTH,
     "insufficient_quota": Cause.UPSTREAM_AUTH,  # our account's, not the caller's
     "rate_limit_exceeded": Cause.UPSTREAM_BUSY,

@@ -41,6 +41,7 @@ from riverrun.stream.deltas import (
     Open,
     Reasoning,
     Refusal,
+    Signature,
     Text,
 )
 from riverrun.wire.sse import Event
@@ -202,14 +203,24 @@ class OpenAIReader:
 
 def _reasoning(number: int, said: Said, out: list[Delta]) -> None:
     """Two names for the same text, and a third form; a vendor that sends several sends the same in each."""
-    for raw in (said.reasoning_content, said.reasoning):
-        literal = bytes(raw)
-        if literal not in EMPTY:
-            out.append(Reasoning(number, _literal(literal)))
-            return
-    if present(said.reasoning_details):
-        texts = (_detail(detail) for detail in details(said.reasoning_details))
-        out += [Reasoning(number, _literal(text)) for text in texts if text not in EMPTY]
+    texts = (bytes(raw) for raw in (said.reasoning_content, said.reasoning))
+    text = next((literal for literal in texts if literal not in EMPTY), None)
+    if text is not None:
+        out.append(Reasoning(number, _literal(text)))
+    for detail in details(said.reasoning_details) if present(said.reasoning_details) else ():
+        if text is None and (told := _detail(detail)) not in EMPTY:
+            out.append(Reasoning(number, _literal(told)))
+        out += _sealed(number, detail)
+
+
+def _sealed(number: int, detail: Detail) -> list[Delta]:
+    """What of a thought only its provider can read."""
+    seals = {name: raw for name in ("signature", "data") if bytes(raw := getattr(detail, name)) not in EMPTY}
+    if not seals:
+        return []
+    names = {"type": detail.type, "id": detail.id, "format": detail.format}
+    kept = {name: value for name, value in names.items() if value is not None}
+    return [Signature(number, _utf8(msgspec.json.encode({**kept, **seals})))]
 
 
 def _content(number: int, raw: Raw, tokens: bytes | None, out: list[Delta]) -> None:

@@ -34,6 +34,8 @@ class Surrogates:
             for choice in chunk["choices"]:
                 if isinstance(choice, dict):
                     self._choice(choice)
+        elif isinstance(chunk, dict) and isinstance(chunk.get("delta"), str):
+            self._field(chunk, "delta", (chunk.get("type"), chunk.get("output_index"), chunk.get("content_index")))
         return msgspec.json.encode(_replaced(chunk))
 
     def _choice(self, choice: dict[str, JsonValue]) -> None:

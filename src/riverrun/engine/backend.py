@@ -35,7 +35,6 @@ ROW = "engine"
 DEADLINES = Deadlines(connect=5.0, first_token=None, idle=60.0, total=None)
 """A long prompt on a slow machine takes as long as it takes: the process's health is watched instead."""
 BROKEN = {Cause.UPSTREAM_UNREACHABLE, Cause.UPSTREAM_INTERRUPTED}
-TRIES = 2
 INTERRUPTED = "The local engine stopped while it answered; it is being started again. Send the request again."
 
 
@@ -73,6 +72,7 @@ class Engine:
             deterministic=True,
             prefill=True,
             prefill_structured=True,
+            echoes_prefill=True,
         )
 
     def status(self) -> tuple[Status, ...]:
@@ -114,7 +114,10 @@ def completed(target: Target, ready: Ready) -> Target:
 
 
 class _LocalCall:
-    """A call that first waits for its slot. It stands between the upstream and the sink to free the slot at the end."""
+    """A call that first waits for its slot. It stands between the upstream and the sink to free the slot at the end.
+
+    Where the engine dies under it, its run asks again, and then waits here for the next engine process.
+    """
 
     def __init__(self, host: Host, upstream: Backend, ask: Ask, target: Target, sink: Sink, started: Started) -> None:
         self._host = host
@@ -126,8 +129,8 @@ class _LocalCall:
         self._permit: Permit | None = None
         self._inner: Call | None = None
         self._ended = False
-        self._tries = 0
-        self._queue()
+        self._task = asyncio.create_task(self._begin())
+        self._task.add_done_callback(self._begun)
 
     def cancel(self) -> None:
         if self._inner is not None:
@@ -142,26 +145,13 @@ class _LocalCall:
     def end(self, ending: Ending) -> None:
         if self._ended:
             return
-        broken = isinstance(ending, Refused) and ending.failure.cause in BROKEN
-        if broken:
-            self._host.doubt()
+        self._ended = True
+        if isinstance(ending, Refused) and ending.failure.cause in BROKEN:
+            self._host.doubt()  # before the slot is free: nobody is sent to a dead engine
+            ending = Refused(interrupted())
         if self._permit is not None:
             self._permit.release()
-        if broken and _never_arrived(ending) and self._tries < TRIES:
-            self._queue()
-            return
-        self._ended = True
-        self._sink.end(Refused(interrupted()) if broken else ending)
-
-    def _queue(self) -> None:
-        self._tries += 1
-        self._inner = self._permit = None
-        self._task = asyncio.create_task(self._begin())
-        self._task.add_done_callback(self._begun)
-
-    def _tell(self, target: Target, dropped: tuple[str, ...]) -> None:
-        if self._tries == 1:
-            self._started(target, dropped)
+        self._sink.end(ending)
 
     async def _begin(self) -> None:
         try:
@@ -172,7 +162,7 @@ class _LocalCall:
         if self._ended:
             self._permit.release()
             return
-        self._inner = self._upstream.start(self._ask, completed(self._target, ready), self, self._tell)
+        self._inner = self._upstream.start(self._ask, completed(self._target, ready), self, self._started)
 
     def _begun(self, task: asyncio.Task[None]) -> None:
         """A bug of ours must not leave the client waiting and the slot taken."""
@@ -188,14 +178,9 @@ class _Over:
         pass
 
 
-def _never_arrived(ending: Ending) -> bool:
-    """The engine died before the request reached it, so the request may go to the next one."""
-    return isinstance(ending, Refused) and ending.failure.cause is Cause.UPSTREAM_UNREACHABLE
-
-
 def interrupted() -> Failure:
     """A broken connection to our own process means that it died: the client is told that, and not about sockets."""
-    return Failure(Cause.UPSTREAM_INTERRUPTED, INTERRUPTED, retry_after=1.0)
+    return Failure(Cause.UPSTREAM_INTERRUPTED, INTERRUPTED)
 
 
 def _settings(name: str, path: Path, config: EngineConfig, transport: Transport) -> ChildSettings:
