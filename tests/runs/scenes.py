@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable
 from random import Random
 
 import msgspec
@@ -12,7 +12,7 @@ from riverrun.backends.scripted import Script, Scripted
 from riverrun.routing.model import Model, Weighted
 from riverrun.routing.target import Deadlines, Target
 from riverrun.runs.run import Outcome
-from riverrun.runs.runs import Grant, Runs
+from riverrun.runs.runs import Begun, Grant, Runs
 from riverrun.runs.upstreams import Upstreams
 from riverrun.tapes.memory import MemoryTape
 from riverrun.wire.request import Chat, parse_chat
@@ -31,10 +31,7 @@ def target(name: str = "tiny", **facts: object) -> Target:
 
 
 class Scene:
-    """One model called `tiny`, whose targets play scripts. `facts` are its first target's; the rest come with theirs.
-
-    `outcomes` are the runs that ended.
-    """
+    """One model called `tiny`, whose targets play scripts. `facts` are its first target's; the others bring theirs."""
 
     def __init__(
         self, script: Script, *others: tuple[Target, Script], model: Model | None = None, **facts: object
@@ -44,20 +41,27 @@ class Scene:
         backends = {mine.row: Scripted(script), **{other.row: Scripted(played) for other, played in others}}
         tiers = tuple((Weighted(each),) for each in targets)
         tiny = Model("tiny", tiers, retries=0) if model is None else msgspec.structs.replace(model, tiers=tiers)
-        self.outcomes: list[Outcome] = []
         self.upstreams = Upstreams(backends)
         self.runs = Runs(
             lambda name: tiny if name == "tiny" else None,
             self.upstreams,
             Random(1),
             lambda: 1694268190.7,
-            self._settled,
         )
-        self.heard: Callable[[Outcome, Grant], None] = lambda outcome, grant: None
+        self._begun: list[asyncio.Future[Outcome]] = []
+        begin = self.runs.begin
 
-    def _settled(self, outcome: Outcome, grant: Grant) -> None:
-        self.outcomes.append(outcome)
-        self.heard(outcome, grant)
+        def remembered(chat: Chat, grant: Grant) -> Begun:
+            begun = begin(chat, grant)
+            self._begun.append(begun.outcome)
+            return begun
+
+        self.runs.begin = remembered  # type: ignore[method-assign]  # to see how they went
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        """How the runs went that have ended."""
+        return [each.result() for each in self._begun if each.done() and each.exception() is None]
 
     def begin(self, **parameters: object) -> MemoryTape:
-        return self.runs.begin(chat(**parameters), Grant())
+        return self.runs.begin(chat(**parameters), Grant()).tape

@@ -162,6 +162,26 @@ def test_an_answer_that_comes_out_differently_is_an_error_and_no_mixture() -> No
     assert "Help" not in str(tape.payloads())
 
 
+def test_what_can_not_be_said_again_is_gone_on_with() -> None:
+    log = Log(
+        steps(*says("Hello"), BROKEN),
+        steps(*says("Help"), Say((Finish(0, "stop"),)), End()),
+        steps(*says("Hello", " there"), Say((Finish(0, "stop"),)), End()),
+    )
+    scene = Scene(log, model=ONCE, deterministic=True, prefill=True, echoes_prefill=True)
+    tape = played(scene)
+    assert answered(tape) == "Hello there"
+    assert [ask.prefill for ask in log.asked] == ["", "", "Hello"]
+
+
+def test_an_echo_that_differs_is_a_failure() -> None:
+    second = Log(steps(*says("Jello there"), Say((Finish(0, "stop"),)), End()))
+    other = target("two", prefill=True, echoes_prefill=True, same="tiny")
+    tape = played(Scene(steps(*says("Hello"), BROKEN), (other, second)))
+    assert json.loads(tape.payloads()[-1])["error"]["code"] == "upstream_interrupted"
+    assert "Jello" not in str(tape.payloads())
+
+
 def test_a_target_that_can_goes_on_with_the_words_so_far() -> None:
     first = Log(steps(*says("Hello ", "there"), BROKEN))
     second = Log(steps(*says(" my friend"), Say((Usage(20, 3), Finish(0, "stop"))), End()))

@@ -14,6 +14,7 @@ from riverrun.stream.deltas import Finish, Text, Usage
 from riverrun.stream.flow import Cancelled, Finished, Refused
 from riverrun.tapes.memory import MemoryTape
 from riverrun.wire.chunk import DONE
+from riverrun.wire.fold import fold
 from tests import virtual
 from tests.runs.scenes import Scene
 
@@ -96,7 +97,6 @@ def test_a_failure_after_content_is_the_last_event_and_there_is_no_done() -> Non
     ("script", "cause"),
     [
         (steps(HI, End()), Cause.UPSTREAM_INTERRUPTED),  # it says it is done, and a choice has no finish_reason
-        (steps(HI, STOP, HI, End()), Cause.UPSTREAM_MALFORMED),
         (steps(HI, Wait(math.inf)), Cause.UPSTREAM_TIMEOUT),
         (steps(Wait(math.inf)), Cause.UPSTREAM_TIMEOUT),
         (steps(Say((Usage(1, 1),)), Wait(29.0), Say(), Wait(math.inf)), Cause.UPSTREAM_TIMEOUT),
@@ -112,6 +112,29 @@ def test_a_broken_stream_never_looks_finished(script: Script, cause: Cause) -> N
         assert ending.failure.cause is cause
         assert DONE not in tape.payloads()
         assert last_error(tape)["code"] == cause.value.code
+
+    virtual.run(main())
+
+
+@pytest.mark.parametrize("rest", [[HI], [Wait(math.inf)], [Fail(Failure(Cause.UPSTREAM_INTERRUPTED, "cut"))]])
+@pytest.mark.parametrize("n", [1, 2])
+def test_what_comes_after_the_last_finish_reason_is_no_matter(rest: list[Step], n: int) -> None:
+    async def main() -> None:
+        said = [Say((Text(choice, b'"Hi"'), Finish(choice, "stop"))) for choice in range(n)]
+        scene = Scene(steps(*said, *rest))
+        tape = await played(scene, n=n)
+        assert scene.outcomes[0].ending == Finished()
+        assert tape.payloads()[-1] == DONE
+        assert [choice.message.content for choice in fold(tape.payloads()).choices] == ["Hi"] * n
+
+    virtual.run(main())
+
+
+def test_what_came_in_one_read_with_a_fault_is_not_lost() -> None:
+    async def main() -> None:
+        tape = await played(Scene(steps(Say((Text(0, b'"Hi"'), Text(7, b'"there"'))))))
+        assert b'"Hi"' in tape.payloads()[-2]
+        assert last_error(tape)["code"] == "upstream_malformed"
 
     virtual.run(main())
 

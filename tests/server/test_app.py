@@ -14,9 +14,8 @@ import pytest
 from riverrun.backends.scripted import End, Fail, Say, Script, Step, Wait, steps, text
 from riverrun.config import ServerConfig
 from riverrun.failures import Cause, Failure
-from riverrun.server import log
 from riverrun.server.app import App, Route
-from riverrun.server.chat import Chat
+from riverrun.server.chat import Chat, _facts
 from riverrun.server.exchange import Exchange
 from riverrun.server.guard import Guard, Keys
 from riverrun.server.host import running
@@ -25,6 +24,7 @@ from riverrun.server.models import Listed, Models
 from riverrun.server.sockets import Address, Listen
 from riverrun.stream.deltas import Finish, Text
 from riverrun.stream.flow import Cancelled
+from riverrun.tapes.contract import Committed
 from riverrun.wire.sse import HEARTBEAT, Decoder
 from tests.runs.scenes import Scene
 from tests.server.served import Wire, run, wire
@@ -320,9 +320,7 @@ def test_an_allowed_origin_may_read_and_ask_first() -> None:
 
 def test_one_log_line_per_request_without_a_word_of_the_prompt(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
-        scene = Scene(text("the answer"))
-        scene.heard = lambda outcome, grant: log.write(log.of_outcome(outcome, grant), "text")
-        async with served(scene) as address:
+        async with served(Scene(text("the answer"))) as address:
             secret = [{"role": "user", "content": "the secret"}]
             await ask(address, chat(messages=secret))
             body = {"model": "tiny", "messages": secret, "stream": True}
@@ -339,6 +337,21 @@ def test_one_log_line_per_request_without_a_word_of_the_prompt(caplog: pytest.Lo
     assert "2 tokens" in lines[1]
     assert lines[2].startswith("400 POST /v1/chat/completions req_")
     assert not any("secret" in line or "answer" in line for line in lines)
+
+
+@pytest.mark.parametrize("name", ["a\r\nX: 1", "a\0b", "x" * 70_000, "é😀", "\x7f"])
+def test_a_strange_parameter_is_named_harmlessly(name: str) -> None:
+    for _, value in _facts(Committed(name, (name,))):
+        assert 0 < len(value) <= 128
+        assert value.isascii()
+        assert value.decode().isprintable()
+
+
+def test_dropped_parameters_are_named_up_to_a_limit() -> None:
+    names = tuple(f"p{number}" for number in range(100_000))
+    listed = dict(_facts(Committed("tiny", names)))[b"x-riverrun-dropped"]
+    assert listed.startswith(b"p0, p1, ")
+    assert listed.endswith(b", and 99984 more")
 
 
 def test_a_slow_reader_gets_everything_and_holds_nothing_up() -> None:
@@ -360,5 +373,42 @@ def test_a_slow_reader_gets_everything_and_holds_nothing_up() -> None:
             body, clean = await _chunked(slow)
             assert clean
             assert body.count(b"x" * 5000) == 400
+
+    run(main())
+
+
+def test_the_log_says_what_was_sent(caplog: pytest.LogCaptureFixture) -> None:
+    """A held stream that failed was a 200; a whole answer that failed after its first content was a 502."""
+
+    async def main() -> None:
+        late = Scene(steps(Wait(0.1), Fail(Failure(Cause.UPSTREAM_ERROR, "late"))))
+        async with served(late, config=ServerConfig(commit_after=0.02)) as address:
+            await ask(address, chat(stream=True))
+        async with served(Scene(steps(HI, Fail(Failure(Cause.UPSTREAM_ERROR, "cut"))))) as address:
+            await ask(address, chat())
+
+    with caplog.at_level(logging.INFO, "riverrun.access"):
+        run(main())
+    lines = [record.getMessage().split() for record in caplog.records if record.name == "riverrun.access"]
+    assert [(line[0], line[1], line[-1]) for line in lines] == [
+        ("200", "stream", "upstream_error"),
+        ("502", "whole", "upstream_error"),
+    ]
+
+
+def test_a_request_whose_body_is_still_coming_is_refused_when_the_server_drains() -> None:
+    async def main() -> None:
+        scene = Scene(text("a"))
+        guard = Guard(loopback=True)
+        surface = Chat(scene.runs, ServerConfig())
+        app = App({"/": Route({"POST": surface})}, guard, Random(3), _life, lambda: None, scene.runs.interrupt)
+        async with running(app, Listen(port=0), HostLimits(linger=0.2)) as address, wire(address) as line:
+            line.send(request("POST", "/", {"model": "tiny"})[:-5])
+            while not any(exchange.reading for exchange in app.open):
+                await asyncio.sleep(0.01)
+            app.drain()
+            answer = await read(line)
+            assert (answer.status, answer.error["code"]) == (503, "server_overloaded")
+            assert answer.headers["retry-after"] == "1"
 
     run(main())

@@ -60,7 +60,7 @@ class Attempts:
         self._random = random
         self._asked: dict[str, int] = {}
         self._over: set[str] = set()  # not to be asked again
-        self._larger_than = 0  # tokens of context that were too few
+        self._larger_than: int | None = None  # tokens of context that were too few, 0 where nobody knows how many
 
     def copy(self) -> Attempts:
         """For a part of the branch that goes on by itself."""
@@ -83,12 +83,16 @@ class Attempts:
         other = next(ready, None)
         return self._ask(other, 0.0).target if other is not None else None
 
+    def forgive(self, target: Target) -> None:
+        """Its last attempt could not have worked, by no fault of its own; it does not count."""
+        self._asked[target.name] = self._asked.get(target.name, 1) - 1
+
     def note(self, target: Target, failure: Failure) -> None:
         """Remembers what this failure of `target` rules out."""
         if not policy(failure).again or self._asked.get(target.name, 0) > self._retries:
             self._over.add(target.name)
         if failure.cause is Cause.CONTEXT_TOO_LONG:
-            self._larger_than = max(self._larger_than, target.context or 0)
+            self._larger_than = max(self._larger_than or 0, target.context or 0)
 
     def after(self, target: Target, failure: Failure, admitted: set[str], left: float | None) -> Again | None:
         """Who is asked after this failure of `target`; None: tell the client. `left`: seconds until its deadline.
@@ -111,7 +115,8 @@ class Attempts:
         return [
             target
             for target in self.targets
-            if target.name not in self._over and (not self._larger_than or (target.context or 0) > self._larger_than)
+            if target.name not in self._over
+            and (self._larger_than is None or (target.context or 0) > self._larger_than)
         ]
 
     def _ask(self, target: Target, pause: float) -> Again:

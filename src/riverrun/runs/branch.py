@@ -16,14 +16,14 @@ import msgspec
 from riverrun.backends.contract import Backend
 from riverrun.failures import Attempt as Tried
 from riverrun.failures import Cause, Failure
-from riverrun.routing.attempts import Again, Attempts
+from riverrun.routing.attempts import Again, Attempts, policy
 from riverrun.routing.model import Model
 from riverrun.routing.target import Target
 from riverrun.runs.attempt import Attempt
 from riverrun.stream.ask import Ask
 from riverrun.stream.continued import Partial, Seam, partial, prefilled
 from riverrun.stream.deltas import Delta
-from riverrun.stream.flow import Ending, Refused
+from riverrun.stream.flow import Ending, Finished, Refused
 
 PATIENCE = 30.0
 """Seconds that a client waits in silence for a target that has no first-token deadline."""
@@ -42,6 +42,11 @@ class Owner(Protocol):
 
     def judged(self, target: Target, failure: Failure | None) -> None:
         """How a target did: None when it said something."""
+
+    def takes_prefill(self, target: Target) -> bool:
+        """False for one that has refused to go on with an assistant's words before."""
+
+    def prefill_refused(self, target: Target) -> None: ...
 
     def payloads(self) -> list[bytes]:
         """What the client has seen."""
@@ -69,6 +74,7 @@ class Branch:
         self._ask = ask
         self._model = model
         self._attempts = attempts
+        self._no_repeating = False
         self._live: list[Attempt] = []
         self._tried: list[Tried] = []
         self._first_failure: Failure | None = None
@@ -107,10 +113,12 @@ class Branch:
     def ended(self, attempt: Attempt, ending: Ending) -> None:
         if attempt in self._live:
             self._live.remove(attempt)
-        if isinstance(ending, Refused):
-            self._failed(attempt, ending.failure)
-        else:
+        if not isinstance(ending, Refused):
             self._end(ending)
+        elif self._began_with is not None and not self._owner.unfinished(self._ask.choices):
+            self._end(Finished())  # every choice has its finish_reason: what the upstream does then is no matter
+        else:
+            self._failed(attempt, ending.failure)
 
     def _failed(self, attempt: Attempt, failure: Failure) -> None:
         self._owner.judged(attempt.target, failure)
@@ -129,6 +137,12 @@ class Branch:
 
     def _continue(self, attempt: Attempt, failure: Failure) -> None:
         """Goes on after what the client has seen."""
+        if attempt.ask.prefill and not attempt.spoke and not policy(failure).onward:
+            self._owner.prefill_refused(attempt.target)
+            failure = self._first_failure or failure  # the refusal is of how we asked, and no client's fault
+        if attempt.seam is not None and not attempt.seam.closed:
+            self._no_repeating = True  # it did not come to where the first answer broke: the next rung may
+            self._attempts.forgive(attempt.target)
         so_far = partial(self._owner.payloads(), self._ask.choices[0])
         able = {target.name for target in self._attempts.targets if self._way(target, so_far)} & self._admitted()
         again = self._attempts.after(attempt.target, failure, able, self._patience(attempt.target))
@@ -142,7 +156,8 @@ class Branch:
         else:
             self._owner.spent(so_far.deltas)
             self.leg += 1
-            self._go(again, prefilled(self._ask, so_far, so_far.deltas), None)
+            echo = Seam(Partial(so_far.text)) if again.target.echoes_prefill else None
+            self._go(again, prefilled(self._ask, so_far, so_far.deltas), echo)
 
     def _way(self, target: Target, so_far: Partial) -> str | None:
         """How a target can go on: what architecture.md calls the rungs. A deterministic one repeats only itself."""
@@ -152,10 +167,11 @@ class Branch:
             return "anew"
         if self._model.continues == "never":
             return None
-        if own and target.deterministic:
+        if own and target.deterministic and not self._no_repeating:
             return "verify"
         alike = self._model.continues == "any" or target.label == self._began_with.label
-        return "prefill" if alike and _can_prefill(target, self._ask, so_far) else None
+        able = alike and self._owner.takes_prefill(target) and _can_prefill(target, self._ask, so_far)
+        return "prefill" if able else None
 
     def _split(self, attempt: Attempt, failure: Failure) -> None:
         """A call for several choices broke: each one that is not complete goes on by itself."""

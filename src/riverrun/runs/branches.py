@@ -22,6 +22,7 @@ def branches(ask: Ask, targets: list[Target], random: Random) -> list[Ask]:
     """
     n = ask.chat.n
     seed = ask.chat.request.seed
+    ask = msgspec.structs.replace(ask, repeatable=seed is not None)
     if seed is None and any(target.draw_seed for target in targets):
         seed = random.randrange(SEEDS)
     if n == 1 or all(target.n == "native" for target in targets):

@@ -49,6 +49,10 @@ class Upstreams(Protocol):
 
     def judged(self, target: Target, failure: Failure | None) -> None: ...
 
+    def takes_prefill(self, target: Target) -> bool: ...
+
+    def prefill_refused(self, target: Target) -> None: ...
+
 
 class Run:
     """Answers `ask` onto `tape`. `asks` and `attempts` are its branches', one each."""
@@ -114,6 +118,12 @@ class Run:
             self._target = target.name
         self._upstreams.judged(target, failure)
 
+    def takes_prefill(self, target: Target) -> bool:
+        return self._upstreams.takes_prefill(target)
+
+    def prefill_refused(self, target: Target) -> None:
+        self._upstreams.prefill_refused(target)
+
     def payloads(self) -> list[bytes]:
         return self.tape.payloads()
 
@@ -128,7 +138,12 @@ class Run:
             return
         if not self._assembler.committed:
             self._introduce(attempt.target)
-        payloads = self._assembler.push(deltas, (branch.index, branch.leg))
+        try:
+            self._assembler.push(deltas, (branch.index, branch.leg))
+        finally:  # what came before a fault was said
+            self._write(self._assembler.pushed, attempt)
+
+    def _write(self, payloads: list[bytes], attempt: Attempt) -> None:
         if payloads:
             self.tape.append(payloads)
             if self._first_content is None:

@@ -36,8 +36,20 @@ class Grant(msgspec.Struct, frozen=True):
     client_request_id: str | None = None
 
 
+def draining() -> Failure:
+    """What a request hears that comes while the server ends."""
+    return Failure(Cause.OVERLOADED, "This server is shutting down; ask again in a moment.", retry_after=1.0)
+
+
+class Begun(msgspec.Struct, frozen=True):
+    """A run that has begun: the tape it writes, and how it went, once that is known."""
+
+    tape: MemoryTape
+    outcome: asyncio.Future[Outcome]
+
+
 class Runs:
-    """`models` finds a model (None: unknown); `now` gives Unix seconds; `settled` hears how each run went."""
+    """`models` finds a model (None: unknown); `now` gives Unix seconds."""
 
     def __init__(
         self,
@@ -45,25 +57,23 @@ class Runs:
         upstreams: Upstreams,
         random: Random,
         now: Callable[[], float],
-        settled: Callable[[Outcome, Grant], None],
     ) -> None:
         self.draining = False
         self._models = models
         self._upstreams = upstreams
         self._random = random
         self._now = now
-        self._settled = settled
         self.thoughts = Thoughts()
-        self._runs: dict[asyncio.Task[None], Run] = {}
+        self._runs: dict[asyncio.Task[Outcome], Run] = {}
 
     @property
     def running(self) -> int:
         return len(self._runs)
 
-    def begin(self, chat: Chat, grant: Grant) -> MemoryTape:
+    def begin(self, chat: Chat, grant: Grant) -> Begun:
         """Starts the answer and returns the tape that it is written to. Raises Failure where nobody can answer."""
         if self.draining:
-            raise Failure(Cause.OVERLOADED, "This server is shutting down; ask again in a moment.", retry_after=1.0)
+            raise draining()
         model = self._models(chat.model)
         if model is None:
             raise Failure(
@@ -77,7 +87,7 @@ class Runs:
         task = asyncio.create_task(self._answer(run, ask, model, grant))
         self._runs[task] = run
         task.add_done_callback(self._ended)
-        return tape
+        return Begun(tape, task)
 
     async def idle(self) -> None:
         """Returns when nothing runs."""
@@ -89,7 +99,7 @@ class Runs:
         for run in self._runs.values():
             run.fail(Failure(Cause.UPSTREAM_INTERRUPTED, "The server was stopped before the answer was complete."))
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, task: asyncio.Task[Outcome]) -> None:
         del self._runs[task]
         if not task.cancelled() and task.exception() is not None:
             log.error("a run failed by a fault of ours", exc_info=task.exception())
@@ -103,14 +113,14 @@ class Runs:
         run = Run(ask, model, tape, assembler, self._upstreams)
         return run, tape
 
-    async def _answer(self, run: Run, ask: Ask, model: Model, grant: Grant) -> None:
+    async def _answer(self, run: Run, ask: Ask, model: Model, grant: Grant) -> Outcome:
         targets = model.order(self._random)
         asks = branches(ask, targets, self._random)
         attempts = [Attempts(targets, model.retries, self._random) for _ in asks]
         outcome = await run.answer(asks, attempts)
         if run.signed and isinstance(outcome.ending, Finished):
             self.thoughts.remember(grant.tenant, await run.tape.ended())
-        self._settled(outcome, grant)
+        return outcome
 
     def _plan(self, chat: Chat) -> Plan:
         return Plan(

@@ -5,6 +5,7 @@ One routing decision per request, made here from method and path; nobody reads t
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -14,7 +15,7 @@ from typing import Literal
 import msgspec
 
 from riverrun.failures import Cause, Failure
-from riverrun.runs.runs import Grant
+from riverrun.runs.runs import Grant, draining
 from riverrun.server import log
 from riverrun.server.exchange import Exchange
 from riverrun.server.guard import CHALLENGE, Guard
@@ -54,14 +55,26 @@ class App:
         self._random = random
         self._life = life
         self._log_format = log_format
-        self.drain = drain
+        self._drain = drain
+        self.open: set[Exchange] = set()
         self.interrupt = interrupt
+
+    def drain(self) -> None:
+        """Refuses new work from now on, also work whose request is still being sent."""
+        self._drain()
+        for exchange in self.open:
+            exchange.hang_up(draining())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http":
-            await self._answer(Exchange(scope, receive, send, f"req_{self._random.getrandbits(96):024x}"))
+            exchange = Exchange(scope, receive, send, f"req_{self._random.getrandbits(96):024x}")
+            self.open.add(exchange)
+            try:
+                await self._answer(exchange)
+            finally:
+                self.open.discard(exchange)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -86,8 +99,7 @@ class App:
             if failure.cause is Cause.BAD_KEY:
                 exchange.extra.append(CHALLENGE)
             await exchange.fail(failure)
-        if not exchange.logged:
-            log.write(log.of_exchange(exchange, failure), self._log_format)
+        log.write(await _line(exchange, failure), self._log_format)
 
     async def _serve(self, exchange: Exchange) -> None:
         headers = exchange.headers
@@ -106,7 +118,7 @@ class App:
         if surface is None:
             raise Failure(
                 Cause.WRONG_METHOD,
-                f"Not allowed to {exchange.method} on {_shown(exchange.path)} (HINT: Perhaps you meant to use a "
+                f"Not allowed to {exchange.method} on {exchange.shown_path} (HINT: Perhaps you meant to use a "
                 f"different HTTP method? It takes {', '.join(route.methods)}.)",
             )
         refused = None if route.public else self._guard.key_refusal(headers.get("authorization"))
@@ -121,18 +133,21 @@ class App:
         if route is None:
             raise Failure(
                 Cause.UNKNOWN_URL,
-                f"Invalid URL ({exchange.method} {_shown(exchange.path)}). GET /openapi.json lists what is served.",
+                f"Invalid URL ({exchange.method} {exchange.shown_path}). GET /openapi.json lists what is served.",
             )
         return route
 
 
 def _grant(exchange: Exchange) -> Grant:
-    """Who asks. Callers take turns for a slot; an address is the best that tells them apart without keys."""
+    """Who asks. Callers take turns for a slot: they are told apart by key, or by address where there are none."""
+    key = exchange.headers.get("authorization")
+    caller = hashlib.sha256(key.encode()).hexdigest()[:16] if key else exchange.client
     own = exchange.headers.get("x-client-request-id", "")
     clean = "".join(letter for letter in own[:128] if letter.isascii() and letter.isprintable())
-    return Grant(caller=exchange.client, client_request_id=clean or None)
+    return Grant(caller=caller, client_request_id=clean or None)
 
 
-def _shown(path: str) -> str:
-    """A path as it may stand in a message: short, and without control characters."""
-    return "".join(letter if letter.isprintable() else "?" for letter in path[:200])
+async def _line(exchange: Exchange, failure: Failure | None) -> log.Line:
+    if exchange.outcome is None:
+        return log.of_exchange(exchange, failure)
+    return log.of_outcome(await exchange.outcome, exchange, _grant(exchange).client_request_id)

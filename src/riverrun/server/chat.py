@@ -13,6 +13,9 @@ from riverrun.tapes.contract import Committed, Tape
 from riverrun.wire.limits import Limits
 from riverrun.wire.request import parse_chat
 
+LISTED = 16
+"""Dropped parameters that are named; the API has 37 in all, so more are somebody's mistake."""
+
 
 class Chat:
     """The surface's settings, and the runs that answer."""
@@ -24,9 +27,9 @@ class Chat:
 
     async def __call__(self, exchange: Exchange, grant: Grant) -> None:
         chat = parse_chat(await exchange.body(self._limits.body), self._limits)
-        tape = self._runs.begin(chat, grant)
-        exchange.id, exchange.logged = tape.head.id, True
-        await (self._stream if chat.stream else self._whole)(exchange, tape)
+        begun = self._runs.begin(chat, grant)
+        exchange.id, exchange.outcome = begun.tape.head.id, begun.outcome
+        await (self._stream if chat.stream else self._whole)(exchange, begun.tape)
 
     async def _whole(self, exchange: Exchange, tape: Tape) -> None:
         waiter = Waiter(tape, exchange.stream())
@@ -48,6 +51,7 @@ class Chat:
             except TimeoutError:
                 pass
             request_id = (b"x-request-id", exchange.id.encode("ascii"))
+            exchange.status = 200
             events.open([request_id, *exchange.extra, *_facts(committed)], held=committed is None)
             await events.closed()
         finally:
@@ -58,7 +62,19 @@ def _facts(committed: Committed | None) -> list[Header]:
     """Who answers, and what could not be carried, where it is known already."""
     if committed is None:
         return []
-    facts = [(b"x-riverrun-target", committed.target.encode("latin-1", "replace"))]
+    facts = [(b"x-riverrun-target", _shown(committed.target))]
     if committed.dropped:
-        facts.append((b"x-riverrun-dropped", ", ".join(committed.dropped).encode("latin-1", "replace")))
+        facts.append((b"x-riverrun-dropped", _listed(committed.dropped)))
     return facts
+
+
+def _shown(name: str) -> bytes:
+    """A name as it may stand in a header: short, and without what a header can't hold (SEC9)."""
+    return "".join(letter if letter.isprintable() else "?" for letter in name[:128]).encode("ascii", "replace")
+
+
+def _listed(names: tuple[str, ...]) -> bytes:
+    """Names that a client made up, and as many as it likes: the first ones, and how many more."""
+    shown = [_shown(name) for name in names[:LISTED]]
+    more = len(names) - LISTED
+    return b", ".join([*shown, b"and %d more" % more] if more > 0 else shown)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable
 from functools import cached_property
 from typing import cast
 
 import msgspec
 
 from riverrun.failures import Cause, Failure
+from riverrun.runs.run import Outcome
 from riverrun.server.stream import Header, Receive, Scope, Send, Stream, open_stream
 from riverrun.wire.errors import error_body, error_headers
 from riverrun.wire.jsonvalue import JsonValue
@@ -26,9 +29,11 @@ class Exchange:
         self.client = cast("tuple[str, int]", scope.get("client") or ("local", 0))[0]
         self.status = 0
         """Of the answer, once it has been given."""
-        self.logged = False
-        """A run writes the line of its request itself."""
+        self.outcome: Awaitable[Outcome] | None = None
+        """How the run of this request went, where it began one."""
         self.extra: list[Header] = []
+        self._reading: asyncio.Task[object] | None = None  # who waits for the body
+        self._refusal: Failure | None = None
         self._scope = scope
         self._receive = receive
         self._send = send
@@ -42,8 +47,36 @@ class Exchange:
         """By lower-case name. The protocol has refused repeated ones where that matters."""
         return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self.raw_headers}
 
+    @property
+    def shown_path(self) -> str:
+        """The path as it may stand in a message or a log: short, and without control characters."""
+        return "".join(letter if letter.isprintable() else "?" for letter in self.path[:200])
+
     async def body(self, limit: int) -> bytes:
-        """The whole request body. Raises Failure beyond `limit` bytes, or when the client goes."""
+        """The whole request body. Raises Failure beyond `limit` bytes, when the client goes, or on `hang_up`."""
+        self._reading = asyncio.current_task()
+        try:
+            return await self._body(limit)
+        except asyncio.CancelledError:
+            if self._refusal is None or self._reading is None:
+                raise
+            self._reading.uncancel()
+            raise self._refusal from None
+        finally:
+            self._reading = None
+
+    @property
+    def reading(self) -> bool:
+        """The body is still coming."""
+        return self._reading is not None
+
+    def hang_up(self, failure: Failure) -> None:
+        """Whoever still sends the body is answered with this failure instead."""
+        if self._reading is not None:
+            self._refusal = failure
+            self._reading.cancel()
+
+    async def _body(self, limit: int) -> bytes:
         pieces: list[bytes] = []
         size = 0
         while True:

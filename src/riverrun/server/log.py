@@ -9,7 +9,6 @@ import msgspec
 
 from riverrun.failures import Failure
 from riverrun.runs.run import Outcome
-from riverrun.runs.runs import Grant
 from riverrun.server.exchange import Exchange
 from riverrun.stream.flow import Cancelled, Ending, Refused
 
@@ -43,28 +42,34 @@ def write(line: Line, form: Literal["text", "json"]) -> None:
     access.info("%s", msgspec.json.encode(line).decode() if form == "json" else line.text())
 
 
-def of_outcome(outcome: Outcome, grant: Grant) -> Line:
-    """The line of a run: its status is the failure's where no content had been sent."""
-    ending = outcome.ending
-    failed = isinstance(ending, Refused) and outcome.first_content is None
+def of_outcome(outcome: Outcome, exchange: Exchange, client_request_id: str | None) -> Line:
+    """The line of a request that began a run."""
     return Line(
         id=outcome.ask.id,
-        status=ending.failure.status if failed and isinstance(ending, Refused) else 200,
+        status=exchange.status,
         what="stream" if outcome.ask.chat.stream else "whole",
-        client_request_id=grant.client_request_id,
+        client_request_id=client_request_id,
         target=outcome.target,
         first=None if outcome.first_content is None else round(outcome.first_content, 4),
         tokens=outcome.usage.completion_tokens if outcome.usage else None,
         seconds=round(outcome.seconds, 4),
-        ending=_ending(ending),
+        ending=_ending(outcome.ending),
     )
 
 
 def of_exchange(exchange: Exchange, failure: Failure | None) -> Line:
-    """The line of a request that was answered without a run. The path is the client's: control characters go."""
-    path = "".join(letter if letter.isprintable() else "?" for letter in exchange.path[:200])
+    """The line of a request that was answered without a run."""
     ending = failure.code or failure.cause.name.lower() if failure else None
-    return Line(id=exchange.id, status=exchange.status, what=f"{exchange.method} {path}", ending=ending)
+    return Line(id=exchange.id, status=exchange.status, what=f"{exchange.method} {exchange.shown_path}", ending=ending)
+
+
+class JsonLines(logging.Formatter):
+    """Every line of the log as JSON: those of requests are already, the rest becomes `level` and `message`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        if record.name == access.name:
+            return record.getMessage()
+        return msgspec.json.encode({"level": record.levelname.lower(), "message": super().format(record)}).decode()
 
 
 def _ending(ending: Ending) -> str:

@@ -90,6 +90,8 @@ class Assembler:
         self._source: Source = (0, 0)
         self._writer: Writer
         self._out: list[bytes] = []
+        self.pushed: list[bytes] = []
+        """The payloads of the latest push; of one that failed, those before the fault."""
 
     @property
     def complete(self) -> bool:
@@ -115,8 +117,7 @@ class Assembler:
     def push(self, deltas: list[Delta], source: Source = (0, 0)) -> list[bytes]:
         """The payloads that these deltas of one source complete. Raises Failure where they break the grammar."""
         self._source = source
-        out: list[bytes] = []
-        self._out = out
+        self.pushed = out = self._out = []
         for delta in deltas:
             STEPS[type(delta)](self, delta)
         return out
