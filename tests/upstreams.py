@@ -173,10 +173,17 @@ class _Connection(asyncio.Protocol):
 
 @asynccontextmanager
 async def serve(
-    *plays: Play, unix: Path | None = None, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+    *plays: Play,
+    unix: Path | None = None,
+    tls: ssl.SSLContext | None = None,
+    host: str = "127.0.0.1",
+    upstream: Upstream | None = None,
 ) -> AsyncIterator[Upstream]:
-    """An upstream on a free port of the loopback, or on a Unix socket; closed with all its connections at the end."""
-    upstream = Upstream(plays)
+    """An upstream on a free port of the loopback, or on a Unix socket; closed with all its connections at the end.
+
+    `upstream` takes the place of the plays where it chooses them by itself.
+    """
+    upstream = upstream or Upstream(plays)
     loop = asyncio.get_running_loop()
     if unix is not None:
         server = await loop.create_unix_server(lambda: _Connection(upstream), str(unix))

@@ -11,7 +11,7 @@ HERE = Address("h", 8080)
 
 
 def test_the_head_of_a_request() -> None:
-    assert head(HERE, "/v1", Outgoing("/chat", b"{}"), "k").decode().split("\r\n") == [
+    assert head(HERE, "/v1", Outgoing("/chat", b"{}"), (("authorization", "Bearer k"),)).decode().split("\r\n") == [
         "POST /v1/chat HTTP/1.1",
         "host: h:8080",
         f"user-agent: riverrun/{__version__}",
@@ -25,12 +25,12 @@ def test_the_head_of_a_request() -> None:
     ]
 
 
-def test_without_a_key_there_is_no_authorization() -> None:
-    assert b"authorization" not in head(HERE, "", Outgoing("/chat", b""), None)
+def test_without_credentials_there_is_no_authorization() -> None:
+    assert b"authorization" not in head(HERE, "", Outgoing("/chat", b""))
 
 
 def test_a_dialects_header_takes_the_place_of_ours() -> None:
-    sent = head(HERE, "", Outgoing("/chat", b"", (("Accept", "x/y"), ("x-version", "1"))), None)
+    sent = head(HERE, "", Outgoing("/chat", b"", (("Accept", "x/y"), ("x-version", "1"))))
     assert sent.count(b"accept: ") == 1
     assert b"\r\naccept: x/y\r\n" in sent
     assert b"\r\nx-version: 1\r\n" in sent
@@ -42,10 +42,10 @@ def test_nothing_can_break_the_message_apart(evil: str, where: str) -> None:
     words = {"key": "k", "path": "/p", "name": "n", "value": "v", where: evil}
     outgoing = Outgoing(words["path"], b"", ((words["name"], words["value"]),))
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the text is for people
-        head(HERE, "", outgoing, words["key"])
+        head(HERE, "", outgoing, (("authorization", words["key"]),))
     assert evil not in str(caught.value)
 
 
 def test_a_path_with_a_space_is_refused() -> None:
     with pytest.raises(ValueError, match="path"):
-        head(HERE, "", Outgoing("/p HTTP/1.1", b""), None)
+        head(HERE, "", Outgoing("/p HTTP/1.1", b""))

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Mapping
 from functools import cached_property
 
 import msgspec
 
 from riverrun.backends.address import Address
 from riverrun.backends.connection import Connection
+from riverrun.backends.tunnel import Proxies, tunnel
 
 
 class Keeping(msgspec.Struct, frozen=True):
@@ -33,8 +35,10 @@ KEEPING = Keeping()
 class Pool:
     """Idle connections by address, newest used first, so that the surplus grows old and is closed."""
 
-    def __init__(self, keeping: Keeping) -> None:
+    def __init__(self, keeping: Keeping, environ: Mapping[str, str]) -> None:
+        """`environ` may name a proxy; a bundle that can't be read is an OSError."""
         self._keeping = keeping
+        self._proxies = Proxies(environ)
         self._open: set[Connection] = set()
         self._idle: dict[Address, dict[Connection, float]] = {}  # with the time since when, oldest first
         self._sweep: asyncio.TimerHandle | None = None
@@ -58,12 +62,15 @@ class Pool:
         return None
 
     async def open(self, address: Address) -> Connection:
-        """A new connection. Raises OSError (ssl.SSLError and socket.gaierror are such)."""
+        """A new connection. Raises OSError (ssl.SSLError, socket.gaierror and NoTunnel are such)."""
         if self._closed:
             raise ConnectionAbortedError("the client is closed")
         loop = asyncio.get_running_loop()
         connection = Connection(address, self)
-        if address.socket:
+        proxy = self._proxies.way(address)
+        if proxy is not None:
+            await tunnel(connection, proxy, self._tls)
+        elif address.socket:
             await loop.create_unix_connection(lambda: connection, address.socket)
         else:
             tls = self._tls if address.tls else None

@@ -1,7 +1,8 @@
-"""Writes the head of the one kind of request that we send: a POST with a JSON body, answered by one stream."""
+"""Writes the head of a request, nearly always of the one kind that we send: a POST with a JSON body."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 from riverrun import __version__
@@ -15,27 +16,40 @@ DEFAULTS = {
     "content-type": "application/json",
 }
 
+Headers = tuple[tuple[str, str], ...]
 
-def head(address: Address, prefix: str, outgoing: Outgoing, key: str | None) -> bytes:
-    """The request line and headers, ready to send; a dialect's headers take the place of ours.
+
+def head(address: Address, prefix: str, outgoing: Outgoing, shown: Headers = ()) -> bytes:
+    """The request line and headers, ready to send; `shown` are those that hold its credentials.
 
     Raises ValueError for a path or header that would break the message apart (SEC9); its text holds no value.
     """
-    fixed = _fixed(address.authority, prefix + outgoing.path, outgoing.headers, key)
-    return b"%bcontent-length: %d\r\n\r\n" % (fixed, len(outgoing.body))
+    fixed = _fixed(address.authority, prefix + outgoing.path, outgoing.headers)
+    return b"%b%bcontent-length: %d\r\n\r\n" % (fixed, lines(dict(shown)) if shown else b"", len(outgoing.body))
 
 
 @lru_cache(maxsize=256)
-def _fixed(authority: str, path: str, more: tuple[tuple[str, str], ...], key: str | None) -> bytes:
-    """All but the body's length, which is the same for every request to a target."""
-    if not path.isprintable() or " " in path:
+def headers(authority: str, more: Headers) -> Mapping[str, str]:
+    """What is sent but the credentials and the length, by lower-case names; a dialect's take the place of ours."""
+    return {"host": authority, **DEFAULTS, **{name.lower(): value for name, value in more}}
+
+
+@lru_cache(maxsize=256)
+def _fixed(authority: str, path: str, more: Headers) -> bytes:
+    """All that is the same for every request to a target."""
+    return begun("POST", path) + lines(headers(authority, more))
+
+
+def begun(method: str, path: str) -> bytes:
+    """The request line. Raises ValueError for a path with characters that no URL may have."""
+    if not path.isprintable() or not path.isascii() or " " in path:
         raise ValueError("its path holds a character that is not allowed in a URL")
-    headers = {"host": authority, **DEFAULTS}
-    if key is not None:
-        headers["authorization"] = f"Bearer {key}"
-    headers.update((name.lower(), value) for name, value in more)
-    lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), ""]
-    text = "\r\n".join(lines)
-    if not text.isascii() or text.count("\n") != len(lines) - 1 or text.count("\r") != len(lines) - 1 or "\0" in text:
+    return f"{method} {path} HTTP/1.1\r\n".encode("ascii")
+
+
+def lines(headers: Mapping[str, str]) -> bytes:
+    """The lines of these headers. Raises ValueError where one would be more than a line."""
+    text = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    if not text.isascii() or text.count("\n") != len(headers) or text.count("\r") != len(headers) or "\0" in text:
         raise ValueError("its key or a header holds a line break or a character outside ASCII")
     return text.encode("ascii")

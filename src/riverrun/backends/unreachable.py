@@ -7,6 +7,7 @@ import socket
 import ssl
 
 from riverrun.backends.content import told
+from riverrun.backends.tunnel import NoTunnel
 from riverrun.failures import Cause, Failure
 from riverrun.routing.target import Target
 
@@ -26,6 +27,8 @@ def unreachable(error: OSError, target: Target) -> Failure:
     """The failure for an error of connecting, of the name's resolution or of TLS."""
     if error.errno in OUT_OF_FILES:  # ours, and no reason to think ill of the upstream
         return Failure(Cause.OVERLOADED, "The server has too many open files; try again soon.", retry_after=1.0)
+    if isinstance(error, NoTunnel):
+        return Failure(Cause.UPSTREAM_UNREACHABLE, told(target, str(error.strerror)))
     known = (reason for kind, reason in REASONS if isinstance(error, kind))
     fallback = f"the connection failed ({errno.errorcode.get(error.errno or 0, type(error).__name__)})"
     return Failure(Cause.UPSTREAM_UNREACHABLE, told(target, next(known, fallback)))

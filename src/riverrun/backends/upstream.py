@@ -7,13 +7,17 @@ while a connection is being made. It knows no provider: what is said, and what i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import os
+import time
+from collections.abc import Callable, Mapping
 
 from riverrun.backends import post
 from riverrun.backends.address import parse
 from riverrun.backends.connection import Connection
 from riverrun.backends.content import Content, content, told
 from riverrun.backends.contract import Started
+from riverrun.backends.credentials import Credentials, Unsigned, hush
+from riverrun.backends.no_credentials import NoCredentials
 from riverrun.backends.pool import KEEPING, Keeping, Pool
 from riverrun.backends.unreachable import too_slow, unreachable
 from riverrun.dialects.contract import Dialect
@@ -29,33 +33,46 @@ OUR_BUG = "The server failed while it read an upstream's answer; the log has the
 class Upstream:
     """A Backend for every target that is reached by HTTP/1.1: over TCP, TLS or a Unix socket."""
 
-    def __init__(self, dialects: Mapping[str, Dialect], keeping: Keeping = KEEPING) -> None:
+    def __init__(
+        self,
+        dialects: Mapping[str, Dialect],
+        keeping: Keeping = KEEPING,
+        now: Callable[[], float] = time.time,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        """`now` gives Unix seconds, for signatures. `environ` may hold HTTPS_PROXY, and the clouds' own variables."""
         self._dialects = dialects
-        self._pool = Pool(keeping)
+        self._pool = Pool(keeping, environ)
+        self._credentials = Credentials(self._pool, now, environ)
 
     def start(self, ask: Ask, target: Target, sink: Sink, started: Started) -> Call:
         """Send `ask` to `target`. `started` is called before this returns, the sink only after it.
 
         A first-token deadline that runs from `started` therefore has the time of connecting in it.
         """
-        call = _Call(ask, target, self._dialects[target.dialect], sink, self._pool)
+        call = _Call(ask, target, self._dialects[target.dialect], sink, self._pool, self._credentials)
         call.begin(started)
         return call
 
     def close(self) -> None:
         """Close all connections; calls that are still under way end as interrupted."""
+        self._credentials.close()
         self._pool.close()
 
 
 class _Call:
     """One request and its answer. It listens to its connection, and ends exactly once."""
 
-    def __init__(self, ask: Ask, target: Target, dialect: Dialect, sink: Sink, pool: Pool) -> None:
+    def __init__(
+        self, ask: Ask, target: Target, dialect: Dialect, sink: Sink, pool: Pool, credentials: Credentials
+    ) -> None:
         self._ask = ask
         self._target = target
         self._dialect = dialect
         self._sink = sink
         self._pool = pool
+        self._credentials = credentials
+        self._shown: post.Headers = ()
         self._ended = False
         self._reused = False  # the connection had served before
         self._connection: Connection | None = None
@@ -66,18 +83,20 @@ class _Call:
 
     def begin(self, started: Started) -> None:
         try:
-            outgoing = self._dialect.encode(self._ask, self._target)
+            self._outgoing = self._dialect.encode(self._ask, self._target)
             self._reader = self._dialect.reader(self._ask, self._target)
-            self._address, prefix = parse(self._target.base_url)
-            head = post.head(self._address, prefix, outgoing, self._target.key)
-        except Failure as failure:
-            self._end_soon(failure)
-        except ValueError as error:
-            self._end_soon(Failure(Cause.INTERNAL, told(self._target, str(error))))
+            self._address, self._prefix = parse(self._target.base_url)
+            ready = self._credentials.ready(self._target)
+            if ready:
+                self._sign()
+        except (Failure, NoCredentials, ValueError) as error:
+            self._end_soon(self._unsent(error))
         else:
-            self._request = (head, outgoing.body)
-            started(self._target, outgoing.dropped)
-            self._send()
+            started(self._target, self._outgoing.dropped)
+            if ready:
+                self._send()
+            else:
+                self._connecting = asyncio.get_running_loop().create_task(self._renew())
 
     def cancel(self) -> None:
         self._end(Cancelled())
@@ -122,6 +141,38 @@ class _Call:
             body.finish(deltas)
         return Finished() if body.done else None
 
+    # Showing who we are.
+
+    def _sign(self) -> None:
+        outgoing, address = self._outgoing, self._address
+        headers = post.headers(address.authority, outgoing.headers)
+        unsigned = Unsigned(address, self._prefix + outgoing.path, headers, outgoing.body)
+        self._shown = self._credentials.sign(self._target, unsigned)
+        self._head = post.head(address, self._prefix, outgoing, self._shown)
+
+    async def _renew(self) -> None:
+        """Waits for what the request is signed with; that has the time that connecting has."""
+        try:
+            async with asyncio.timeout(self._target.deadlines.connect):
+                await self._credentials.renew()
+            self._sign()
+        except TimeoutError:
+            self._unconnected(self._unsent(NoCredentials("no access token came in time")))
+        except (NoCredentials, ValueError) as error:
+            self._unconnected(self._unsent(error))
+        except Exception:
+            self._unconnected(Failure(Cause.INTERNAL, OUR_BUG))
+            raise
+        else:
+            self._connecting = None
+            self._send()
+
+    def _unsent(self, error: Exception) -> Failure:
+        if isinstance(error, Failure):
+            return error
+        cause = Cause.UPSTREAM_AUTH if isinstance(error, NoCredentials) else Cause.INTERNAL
+        return Failure(cause, told(self._target, str(error)))
+
     # Getting a connection.
 
     def _send(self) -> None:
@@ -160,8 +211,7 @@ class _Call:
 
     def _use(self, connection: Connection) -> None:
         self._connection = connection
-        head, body = self._request
-        connection.send(head, body, self)
+        connection.send(self._head, self._outgoing.body, self)
 
     def _unconnected(self, failure: Failure) -> None:
         self._connecting = None
@@ -182,4 +232,6 @@ class _Call:
         if self._connection is not None:
             self._connection.leave(drain=isinstance(ending, Finished))
             self._connection = None
+        if isinstance(ending, Refused):
+            hush(ending.failure, self._target, self._shown)
         self._sink.end(ending)
