@@ -15,9 +15,24 @@ class Number:
         self.code, self.value = code, value
 
 
-def gguf(pairs: Mapping[str, object], version: int = 3, tail: bytes = b"") -> bytes:
-    head = b"GGUF" + struct.pack("<IQQ", version, 0, len(pairs))
-    return head + b"".join(text(key) + typed(value) for key, value in pairs.items()) + tail
+class Tensor:
+    """Where a tensor lies, as the file's list says it."""
+
+    def __init__(self, name: str, shape: tuple[int, ...], kind: int, offset: int) -> None:
+        self.name, self.shape, self.kind, self.offset = name, shape, kind, offset
+
+    def packed(self) -> bytes:
+        shape = struct.pack(f"<I{len(self.shape)}Q", len(self.shape), *self.shape)
+        return text(self.name) + shape + struct.pack("<IQ", self.kind, self.offset)
+
+
+def gguf(
+    pairs: Mapping[str, object], version: int = 3, tail: bytes = b"", tensors: tuple[Tensor, ...] = (), align: int = 1
+) -> bytes:
+    head = b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(pairs))
+    told = head + b"".join(text(key) + typed(value) for key, value in pairs.items())
+    listed = told + b"".join(tensor.packed() for tensor in tensors)
+    return listed + bytes(-len(listed) % align) + tail
 
 
 def text(value: str) -> bytes:

@@ -10,6 +10,7 @@ import shutil
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
+from random import Random
 
 import psutil
 import pytest
@@ -19,15 +20,29 @@ from riverrun.config import EngineConfig
 from riverrun.dialects.openai import OpenAI
 from riverrun.engine.backend import Engine
 from riverrun.failures import Cause
+from riverrun.routing.model import single
 from riverrun.routing.target import Target
+from riverrun.runs.runs import Grant, Runs
+from riverrun.runs.upstreams import Upstreams
 from riverrun.stream.ask import Ask
 from riverrun.stream.deltas import Delta, Text
 from riverrun.stream.flow import Call, Cancelled, Ending, Finished, Refused
-from riverrun.wire.request import parse_chat
+from riverrun.wire.request import Chat, parse_chat
 
 from .real import get, model_file, run, until
 
 CONFIG = {"context": 1024, "slots": 2, "threads": 1}
+
+
+def chat(model: str, tokens: int, words: str = "Tell me a long story about a river.") -> Chat:
+    messages = [{"role": "user", "content": words}]
+    body = {"model": model, "messages": messages, "max_tokens": tokens, "stream": True, "seed": 1}
+    return parse_chat(json.dumps(body).encode())
+
+
+def runs(engine: Engine) -> Runs:
+    """What asks the engine in the server: it asks again where nothing was said yet."""
+    return Runs(lambda name: single(engine.target(name)), Upstreams({"engine": engine}), Random(1), lambda: 1.0)
 
 
 class Heard:
@@ -39,10 +54,9 @@ class Heard:
         self.ended = asyncio.Event()
         self.ending: Ending | None = None
         self.targets: list[Target] = []
-        messages = [{"role": "user", "content": "Tell me a long story about a river."}]
-        body = {"model": model, "messages": messages, "max_tokens": tokens, "stream": True, "seed": 1}
-        chat = parse_chat(json.dumps(body).encode())
-        self.call: Call = engine.start(Ask(chat, ask, 1, caller), engine.target(model), self, self._started)
+        self.call: Call = engine.start(
+            Ask(chat(model, tokens), ask, 1, caller), engine.target(model), self, self._started
+        )
 
     def _started(self, target: Target, dropped: tuple[str, ...]) -> None:
         self.targets.append(target)
@@ -176,7 +190,7 @@ def test_when_the_engine_is_killed_its_streams_end_typed_and_the_next_request_is
 
 
 @pytest.mark.engine
-def test_a_request_that_meets_a_dead_engine_waits_for_the_next_one() -> None:
+def test_a_run_that_meets_a_dead_engine_waits_for_the_next_one() -> None:
     async def test() -> None:
         async with running() as engine:
             await engine.warm("m")
@@ -184,9 +198,41 @@ def test_a_request_that_meets_a_dead_engine_waits_for_the_next_one() -> None:
             assert pid is not None
             os.kill(pid, signal.SIGKILL)
             psutil.Process(pid).wait(10)  # dead by now, and this loop has not seen it yet
-            heard = ask(engine)
-            assert await heard.finished() == Finished()
-            assert len(heard.targets) == 1
+            outcome = await runs(engine).begin(chat("m", 8), Grant()).outcome
+            assert outcome.ending == Finished()
+
+    run(test)
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("slots", [1, 4, 6])
+def test_a_kill_before_the_first_words_costs_nobody_the_answer(slots: int) -> None:
+    async def test() -> None:
+        async with running(slots=slots) as engine:
+            await engine.warm("m")
+            pid = engine.status()[0].pid
+            assert pid is not None
+            answering = runs(engine)
+            begun = [answering.begin(chat("m", 8, "river " * 150), Grant()) for _ in range(slots + 1)]
+            await until(lambda: engine.status()[0].busy == slots)
+            os.kill(pid, signal.SIGKILL)
+            for each in begun:
+                assert (await each.outcome).ending == Finished()
+            assert engine.status()[0].pid != pid
+
+    run(test)
+
+
+@pytest.mark.engine
+def test_requests_wait_for_a_model_whose_process_is_killed_while_it_loads() -> None:
+    async def test() -> None:
+        async with running() as engine:
+            heard = [ask(engine), ask(engine)]
+            await until(lambda: engine.status()[0].pid is not None)
+            pid = engine.status()[0].pid
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)
+            assert [await each.finished() for each in heard] == [Finished(), Finished()]
 
     run(test)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from riverrun.engine import gguf
 from riverrun.engine.errors import NotGguf
 
-from .ggufs import MODEL, Number, text
+from .ggufs import MODEL, Number, Tensor, text
 from .ggufs import gguf as built
 
 
@@ -82,6 +82,36 @@ def test_a_flipped_byte_raises_nothing_else(data: st.DataObject) -> None:
         whole[data.draw(st.integers(4, len(whole) - 1))] = data.draw(st.integers(0, 255))
     with contextlib.suppress(NotGguf):
         gguf.parse(bytes(whole), "x")
+
+
+@pytest.mark.parametrize("align", [32, 64])
+def test_a_file_that_does_not_reach_to_the_end_of_its_tensors_is_refused(align: int) -> None:
+    # 64 numbers as Q4_1: two blocks of 20 bytes; then 5 x 3 of them as F32.
+    tensors = (Tensor("b", (5, 3), 0, align * 2), Tensor("a", (64,), 3, 0))
+    pairs = {**MODEL, "general.alignment": align}
+    data = built(pairs, tail=bytes(align * 2 + 60), tensors=tensors, align=align)
+    assert gguf.parse(data, "x").layers == 30
+    for missing in (1, 59, 60 + align):
+        with pytest.raises(NotGguf, match="ends too early"):
+            gguf.parse(data[:-missing], "x")
+
+
+def test_tensors_of_a_type_that_is_not_known_are_not_measured() -> None:
+    tensors = (Tensor("a", (1 << 40,), 999, 0),)
+    assert gguf.parse(built(MODEL, tensors=tensors, align=32), "x").layers == 30
+
+
+def test_a_tensor_that_no_file_has_is_refused() -> None:
+    with pytest.raises(NotGguf, match="9 dimensions"):
+        gguf.parse(built(MODEL, tensors=(Tensor("a", (1,) * 9, 0, 0),)), "x")
+
+
+def test_what_is_wrong_is_said_without_the_words_of_a_library() -> None:
+    for data in (b"GGUF", b"GGUF plain text, and more of it", built(MODEL)[:-3]):
+        with pytest.raises(NotGguf) as refused:
+            gguf.parse(data, "the file")
+        assert "unpack" not in str(refused.value)
+        assert "buffer" not in str(refused.value)
 
 
 def test_files_are_read_from_disk(tmp_path: Path) -> None:

@@ -22,6 +22,6 @@ def test_each_fact_changes_it() -> None:
 def test_both_reports_survive_the_wire() -> None:
     for report in (
         Ready("unix:/x:/", None, 4, 8192, 100, True, ("text", "image"), "fp_0"),
-        NotReady("no", fits=False),
+        NotReady("no", "resources"),
     ):
         assert msgspec.json.decode(msgspec.json.encode(report), type=Report) == report

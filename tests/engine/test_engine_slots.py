@@ -184,6 +184,31 @@ def test_who_leaves_in_the_moment_of_being_admitted_gives_the_slot_back() -> Non
     run(test)
 
 
+def test_an_answer_that_was_cut_goes_first_when_it_comes_back_and_is_not_refused() -> None:
+    async def test() -> None:
+        queue = slots(1, Bounds(queue=1, wait=0.02))
+        queue.patient = True
+        held = await queue.acquire("b", "cut")
+        earlier = asyncio.create_task(queue.acquire("a", "1"))
+        await settle()
+        queue.open(0)
+        held.release(cut=True)
+        back = asyncio.create_task(queue.acquire("b", "cut"))  # though the queue is full
+        await settle()
+        assert queue.waiting == 2
+        queue.patient = False
+        with pytest.raises(Failure):
+            await earlier
+        assert not back.done()
+        later = asyncio.create_task(queue.acquire("a", "2"))
+        await settle()
+        queue.open(1)
+        (await back).release()
+        (await later).release()
+
+    run(test)
+
+
 def test_the_owner_is_told_when_all_slots_are_free() -> None:
     async def test() -> None:
         told = []

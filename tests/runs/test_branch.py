@@ -142,6 +142,19 @@ def test_a_target_that_is_down_is_passed_over_and_probed_later() -> None:
     assert virtual.run(main()) == [1, 2, 3, 4, 5, 5, 5, 6]
 
 
+def test_a_target_that_is_watched_is_never_taken_to_be_down() -> None:
+    log = Log(steps(fails()))
+
+    async def main() -> None:
+        scene = Scene(log, watched=True)
+        for _ in range(7):
+            scene.begin()
+            await scene.runs.idle()
+
+    virtual.run(main())
+    assert len(log.asked) == 7
+
+
 def test_a_deterministic_target_says_it_again_and_nobody_sees_the_seam() -> None:
     log = Log(steps(*says("Hel", "lo "), BROKEN), steps(*says("He", "llo th", "ere"), Say((Finish(0, "stop"),)), End()))
     scene = Scene(log, model=ONCE, deterministic=True, draw_seed=True)
@@ -177,7 +190,8 @@ def test_what_can_not_be_said_again_is_gone_on_with() -> None:
 def test_an_echo_that_differs_is_a_failure() -> None:
     second = Log(steps(*says("Jello there"), Say((Finish(0, "stop"),)), End()))
     other = target("two", prefill=True, echoes_prefill=True, same="tiny")
-    tape = played(Scene(steps(*says("Hello"), BROKEN), (other, second)))
+    tape = played(Scene(steps(*says("Hello"), BROKEN), (other, second), model=ONCE))
+    assert len(second.asked) == 2
     assert json.loads(tape.payloads()[-1])["error"]["code"] == "upstream_interrupted"
     assert "Jello" not in str(tape.payloads())
 

@@ -30,7 +30,8 @@ def download_bar(what: str) -> Iterator[Report]:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     ]
-    with Progress(*columns, console=err, transient=True) as bar:
+    # A bar that can't be drawn again leaves an empty line instead.
+    with Progress(*columns, console=err, transient=True, disable=not err.is_interactive) as bar:
         task = bar.add_task(f"fetching {what}", total=None)
 
         def report(done: int, total: int | None) -> None:

@@ -73,6 +73,7 @@ class Engine:
             prefill=True,
             prefill_structured=True,
             echoes_prefill=True,
+            watched=True,
         )
 
     def status(self) -> tuple[Status, ...]:
@@ -146,11 +147,12 @@ class _LocalCall:
         if self._ended:
             return
         self._ended = True
-        if isinstance(ending, Refused) and ending.failure.cause in BROKEN:
+        broken = isinstance(ending, Refused) and ending.failure.cause in BROKEN
+        if broken:
             self._host.doubt()  # before the slot is free: nobody is sent to a dead engine
             ending = Refused(interrupted())
         if self._permit is not None:
-            self._permit.release()
+            self._permit.release(cut=broken)
         self._sink.end(ending)
 
     async def _begin(self) -> None:

@@ -76,7 +76,7 @@ def _run(settings: ChildSettings) -> Report:
 
         return llama.serve(settings)
     except DoesNotFit as error:
-        return NotReady(str(error), fits=False)
+        return NotReady(str(error), "resources")
     except ModelError as error:
         return NotReady(str(error))
     except ImportError as error:

@@ -1,11 +1,12 @@
 """Reads the metadata at the head of a GGUF file: what the model is, and how much memory its context takes.
 
-Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. Knows nothing of tensors, and refuses anything that
-is not a whole GGUF header with NotGguf, whatever its bytes are.
+Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. Of the tensors it knows only where they lie. Anything
+that is not a whole GGUF file is refused with NotGguf, whatever its bytes are.
 """
 
 from __future__ import annotations
 
+import math
 import mmap
 import struct
 from collections.abc import Mapping
@@ -24,6 +25,17 @@ STRING, ARRAY = 8, 9
 LENGTH = struct.Struct("<Q")
 LONGEST_KEPT_ARRAY = 1024
 DEEPEST_ARRAY = 3
+ALIGNMENT = 32
+MOST_DIMENSIONS = 4
+
+# ggml's `ggml_type`: how many numbers a block of a tensor holds, and its bytes (ggml.c, type_traits).
+BLOCKS = {
+    0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34),
+    10: (256, 84), 11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210), 16: (256, 66),
+    17: (256, 74), 18: (256, 98), 19: (256, 50), 20: (32, 18), 21: (256, 110), 22: (256, 82), 23: (256, 136),
+    24: (1, 1), 25: (1, 2), 26: (1, 4), 27: (1, 8), 28: (1, 8), 29: (256, 56), 30: (1, 2), 34: (256, 54),
+    35: (256, 66), 39: (32, 17),
+}  # fmt: skip
 
 # llama.cpp's `llama_ftype`: how most of the tensors are stored.
 QUANTISATIONS = {
@@ -70,8 +82,15 @@ def parse(data: bytes | mmap.mmap, where: str) -> Gguf:
         raise NotGguf(f"{where} is not a GGUF file: riverrun runs models in that format only.")
     try:
         return _model(_metadata(data))
-    except (struct.error, IndexError, UnicodeDecodeError, _Bad) as error:
+    except (struct.error, IndexError):
+        raise NotGguf(f"{where} is not a whole GGUF file ({CUT}); fetch it again.") from None
+    except UnicodeDecodeError:
+        raise NotGguf(f"{where} is not a whole GGUF file (a name that is no text); fetch it again.") from None
+    except _Bad as error:
         raise NotGguf(f"{where} is not a whole GGUF file ({error}); fetch it again.") from None
+
+
+CUT = "it ends too early"
 
 
 class _Bad(Exception):
@@ -79,7 +98,7 @@ class _Bad(Exception):
 
 
 def _metadata(data: bytes | mmap.mmap) -> dict[str, Value]:
-    version, _tensors, pairs = struct.unpack_from("<IQQ", data, 4)
+    version, tensors, pairs = struct.unpack_from("<IQQ", data, 4)
     if version not in (2, 3):
         raise _Bad(f"version {version}, where 2 and 3 are known")
     cursor = _Cursor(data, 24)
@@ -87,6 +106,8 @@ def _metadata(data: bytes | mmap.mmap) -> dict[str, Value]:
     for _ in range(pairs):
         key = cursor.text()
         found[key] = cursor.value(cursor.number("I"))
+    alignment = found.get("general.alignment", ALIGNMENT)
+    cursor.check_tensors(tensors, alignment if isinstance(alignment, int) and alignment > 0 else ALIGNMENT)
     return found
 
 
@@ -114,6 +135,22 @@ class _Cursor:
             raise _Bad(f"value type {kind}")
         return self._scalar(SCALARS[kind])
 
+    def check_tensors(self, count: int, alignment: int) -> None:
+        """Reads where each tensor lies, after the end of this list; the file must reach as far."""
+        furthest = max((self._tensor() for _ in range(count)), default=0)
+        if furthest and -(-self._at // alignment) * alignment + furthest > self._end:
+            raise _Bad(CUT)
+
+    def _tensor(self) -> int:
+        """Where the next tensor ends, in bytes from the start of all. One of an unknown type counts as empty."""
+        self._span()  # its name
+        dimensions = self.number("I")
+        if dimensions > MOST_DIMENSIONS:
+            raise _Bad(f"a tensor of {dimensions} dimensions")
+        elements = math.prod(self.number("Q") for _ in range(dimensions))
+        numbers, size = BLOCKS.get(self.number("I"), (1, 0))
+        return self.number("Q") + elements // numbers * size
+
     def _scalar(self, code: str) -> int | float | bool:
         value: int | float | bool = struct.unpack_from("<" + code, self._data, self._at)[0]
         self._at += struct.calcsize("<" + code)
@@ -127,7 +164,7 @@ class _Cursor:
 
     def _move(self, length: int) -> None:
         if length > self._end - self._at:
-            raise _Bad("it ends too early")
+            raise _Bad(CUT)
         self._at += length
 
     def _array(self, depth: int) -> Value:
@@ -151,7 +188,7 @@ class _Cursor:
         for _ in range(length):
             at += LENGTH.size + unpack(data, at)[0]
             if at > self._end:
-                raise _Bad("it ends too early")
+                raise _Bad(CUT)
         self._at = at
 
 

@@ -47,8 +47,8 @@ def serve(settings: ChildSettings) -> Report:
     os.umask(0o077)
     try:
         server = xllamacpp.Server(parameters)
-    except RuntimeError as error:
-        return NotReady(f"the engine refused {path}: {str(error).rstrip('.')}.")
+    except RuntimeError:  # its text says nothing; the log does, which the parent has
+        return NotReady(f"the engine can't load {path}", "engine")
     _KEEP.append(server)
     return _ready(path, parameters.hostnames[0], server.listening_address, next(iter(parameters.api_keys), None))
 

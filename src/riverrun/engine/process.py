@@ -6,28 +6,29 @@ import asyncio
 import contextlib
 import logging
 import os
-import shutil
+import re
 import sys
-import tempfile
 from collections import deque
-from pathlib import Path
 
 import msgspec
 
+from riverrun.engine.private import PrivateFolder
 from riverrun.engine.settings import ChildSettings, NotReady, Report
 
 log = logging.getLogger("riverrun.engine")
 
 LOG_LINES = 40
 STOP_SECONDS = 5.0
-LONGEST_FOLDER = 90
-"""Bytes; a Unix socket's whole path has at most 107 on Linux and 103 on macOS."""
+DESCRIPTORS = 16
+"""Open files that starting a child takes for a moment, with some to spare."""
+COMPLAINT = re.compile(r"[\d.]+ E [^:]*: (.+)")
+"""A line of the engine's log that tells an error: time, level, where, what."""
 
 
 class Process:
     """A child that runs one model. `start`, then `gone` when it ended; `stop` ends it. `tail` holds its last lines."""
 
-    def __init__(self, child: asyncio.subprocess.Process, folder: Path) -> None:
+    def __init__(self, child: asyncio.subprocess.Process, folder: PrivateFolder) -> None:
         self._child = child
         self._folder = folder
         self.tail: deque[str] = deque(maxlen=LOG_LINES)
@@ -40,8 +41,9 @@ class Process:
 
     @classmethod
     async def start(cls, settings: ChildSettings) -> Process:
-        """Starts the child and tells it its settings; their `folder` is replaced by one made here."""
-        folder = private_folder()
+        """Starts the child and tells it its settings; their `folder` is replaced by one made here. Raises OSError."""
+        _check_descriptors()
+        folder = PrivateFolder()
         try:
             child = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -53,31 +55,33 @@ class Process:
                 start_new_session=True,  # a Ctrl-C at the terminal is for the server alone
             )
         except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
+            folder.remove()
             raise
         process = cls(child, folder)
         assert child.stdin is not None
         with contextlib.suppress(ConnectionError):
-            child.stdin.write(msgspec.json.encode(msgspec.structs.replace(settings, folder=str(folder))) + b"\n")
+            child.stdin.write(msgspec.json.encode(msgspec.structs.replace(settings, folder=str(folder.path))) + b"\n")
         return process
 
     async def report(self) -> Report:
-        """What the child says of its model, once it is loaded or can't be."""
+        """What the child says of its model, once it is loaded or can't be; a child that says no has ended by then."""
         assert self._child.stdout is not None
         line = await self._child.stdout.readline()
         if line:
             self._reported = True
             report: Report = msgspec.json.decode(line, type=Report)
-            return report
-        await self.gone()
-        last = next((line for line in reversed(self.tail) if line.strip()), "it said nothing")
-        return NotReady(f"the engine process ended while it loaded the model ({self._ending()}); its last line: {last}")
+        else:
+            report = NotReady("the engine process ended while it loaded the model", "died")
+        if isinstance(report, NotReady):
+            await self.gone()
+            return self._explained(report)
+        return report
 
     async def gone(self) -> None:
         """Returns when the process has ended, its log is read and its folder is removed."""
         await self._child.wait()
         await asyncio.wait([self._reading])
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.remove()
 
     async def stop(self) -> None:
         """Ends the process: it leaves when its stdin ends, and is killed where it does not or can't yet."""
@@ -97,6 +101,13 @@ class Process:
         with contextlib.suppress(ProcessLookupError):
             self._child.kill()
 
+    def _explained(self, report: NotReady) -> NotReady:
+        """The report with what the log knows of it. The first complaint is the cause; the others follow from it."""
+        last = next((line for line in reversed(self.tail) if line.strip()), "it said nothing")
+        complaint = next((found[1] for line in self.tail if (found := COMPLAINT.match(line))), last)
+        more = {"engine": f": {complaint}.", "died": f" ({self._ending()}); its last line: {last}"}
+        return NotReady(report.message + more.get(report.why, ""), report.why)
+
     def _ending(self) -> str:
         code = self._child.returncode
         return f"signal {-code}" if code is not None and code < 0 else f"status {code}"
@@ -115,12 +126,12 @@ class Process:
             log.debug("%s", text)
 
 
-def private_folder() -> Path:
-    """A new folder that only this user can enter (0700), short enough for a socket's path."""
-    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    base = runtime if os.path.isdir(runtime) and len(os.fsencode(runtime)) < LONGEST_FOLDER - 20 else None
-    folder = tempfile.mkdtemp(prefix="riverrun-", dir=base)
-    if len(os.fsencode(folder)) < LONGEST_FOLDER or not os.path.isdir("/tmp"):
-        return Path(folder)
-    os.rmdir(folder)
-    return Path(tempfile.mkdtemp(prefix="riverrun-", dir="/tmp"))
+def _check_descriptors() -> None:
+    """Raises OSError where too few files may still be opened: uvloop's own error does not say so, and leaks some."""
+    taken: list[int] = []
+    try:
+        for _ in range(DESCRIPTORS):
+            taken.append(os.open(os.devnull, os.O_RDONLY))
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)

@@ -39,11 +39,18 @@ class Ready(msgspec.Struct, frozen=True, tag="ready"):
     fingerprint: str
 
 
+Why = Literal["model", "engine", "resources", "died"]
+
+
 class NotReady(msgspec.Struct, frozen=True, tag="failed"):
-    """The model can't run. `fits` is False where only the memory was too small."""
+    """The model can't run.
+
+    `why`: the file (or the installation) is no good, the engine refused it, memory or another resource was short, or
+    the process died before it said anything.
+    """
 
     message: str
-    fits: bool = True
+    why: Why = "model"
 
 
 Report = Ready | NotReady

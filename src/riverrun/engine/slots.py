@@ -1,7 +1,8 @@
 """Who may generate next: a bounded, fair queue for a model's slots. Knows nothing of models or processes.
 
 Callers take turns, whatever the length of their queues. Branches of one ask count as one in the queue, and once one of
-them runs, the others wait as long as they must: an answer that has begun is not refused half-way.
+them runs, the others wait as long as they must: an answer that has begun is not refused half-way. One that was cut,
+because the engine died under it, goes before all others when it comes back.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ import msgspec
 
 from riverrun.failures import Cause, Failure
 
+MOST_CUT = 64
+"""Asks that are remembered as cut: as many as there may be slots."""
+
 
 class Bounds(msgspec.Struct, frozen=True):
     """`queue` asks may wait, each for `wait` seconds."""
@@ -26,13 +30,14 @@ class Bounds(msgspec.Struct, frozen=True):
 class Permit:
     """The right to use one slot, until `release`, which may be called more than once."""
 
-    def __init__(self, release: Callable[[], None]) -> None:
-        self._release: Callable[[], None] | None = release
+    def __init__(self, release: Callable[[bool], None]) -> None:
+        self._release: Callable[[bool], None] | None = release
 
-    def release(self) -> None:
+    def release(self, cut: bool = False) -> None:
+        """`cut`: the answer was not complete, and may be asked for again."""
         release, self._release = self._release, None
         if release is not None:
-            release()
+            release(cut)
 
 
 class _Waiter:
@@ -52,6 +57,7 @@ class Slots:
         self._idle = idle
         self._queues: OrderedDict[str, deque[_Waiter]] = OrderedDict()
         self._running: Counter[str] = Counter()
+        self._cut: deque[str] = deque(maxlen=MOST_CUT)
         self.capacity = 0
         self.patient = False
 
@@ -67,7 +73,12 @@ class Slots:
         """A permit, once it is this caller's turn. Raises Failure (503 with Retry-After) when that takes too long."""
         waiter = _Waiter(caller, ask, asyncio.get_running_loop().create_future())
         self._check_room(ask)
-        self._queues.setdefault(caller, deque()).append(waiter)
+        queue = self._queues.setdefault(caller, deque())
+        if ask in self._cut:
+            queue.appendleft(waiter)
+            self._queues.move_to_end(caller, last=False)
+        else:
+            queue.append(waiter)
         self._arm(waiter)
         self._admit()
         try:
@@ -93,15 +104,19 @@ class Slots:
 
     def _check_room(self, ask: str) -> None:
         asks = {waiter.ask for queue in self._queues.values() for waiter in queue}
-        if ask not in asks and not self._running[ask] and len(asks - self._running.keys()) >= self._bounds.queue:
+        new = {each for each in asks if not self._begun(each)}
+        if ask not in asks and not self._begun(ask) and len(new) >= self._bounds.queue:
             raise self._overloaded(f"{len(asks)} requests are waiting for it already")
+
+    def _begun(self, ask: str) -> bool:
+        return bool(self._running[ask]) or ask in self._cut
 
     def _arm(self, waiter: _Waiter) -> None:
         loop = asyncio.get_running_loop()
         waiter.timer = loop.call_later(self._bounds.wait, self._too_long, waiter)
 
     def _too_long(self, waiter: _Waiter) -> None:
-        if self.patient or self._running[waiter.ask]:
+        if self.patient or self._begun(waiter.ask):
             self._arm(waiter)
             return
         self._leave(waiter)
@@ -123,7 +138,9 @@ class Slots:
                 self._running[waiter.ask] += 1
                 waiter.future.set_result(Permit(partial(self._free, waiter.ask)))
 
-    def _free(self, ask: str) -> None:
+    def _free(self, ask: str, cut: bool) -> None:
+        if cut:
+            self._cut.append(ask)
         self._running[ask] -= 1
         if not self._running[ask]:
             del self._running[ask]

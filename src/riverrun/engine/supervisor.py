@@ -6,14 +6,16 @@ Knows nothing of requests. Tells its owner in three words: up, down, and failed.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import os
 from typing import Literal, Protocol
 
 import msgspec
 
 from riverrun.engine.health import answers
 from riverrun.engine.process import Process
-from riverrun.engine.settings import ChildSettings, NotReady, Ready
+from riverrun.engine.settings import ChildSettings, NotReady, Ready, Report
 from riverrun.failures import Cause, Failure
 
 log = logging.getLogger("riverrun.engine")
@@ -22,15 +24,26 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 HEALTHY_SECONDS = 60.0
 """A process that lived so long was well: the next pause is the first again."""
 
+MOST_DEATHS = 3
+"""Processes in a row that may die while they load, before those who wait are told."""
+BYTES_PER_SECOND = 25e6
+"""The slowest disk that a model is loaded from."""
+MAY_PASS = ("resources", "died")
+TOO_MANY_FILES = "too many files are open; raise the limit with `ulimit -n`"
+
 State = Literal["stopped", "loading", "ready", "failed"]
 
 
 class Pulse(msgspec.Struct, frozen=True):
-    """An engine is asked how it is `every` so many seconds; `misses` answers in a row later than `patience` end it."""
+    """An engine is asked how it is `every` so many seconds; `misses` answers in a row later than `patience` end it.
+
+    One that loads is ended after `loading` seconds, and what it takes to read the file.
+    """
 
     every: float = 10.0
     patience: float = 10.0
     misses: int = 3
+    loading: float = 60.0
 
 
 PULSE = Pulse()
@@ -61,6 +74,7 @@ class Supervisor:
         self._pause = FIRST_PAUSE
         self._not_before = 0.0
         self._refusal: NotReady | None = None
+        self._deaths = 0
         self.state: State = "stopped"
 
     @property
@@ -109,19 +123,19 @@ class Supervisor:
                 await process.stop()
 
     async def _run(self) -> bool:
-        """One process, from its start to its end. True: it died after it was ready, so start another."""
+        """One process, from its start to its end. True: it died, so start another."""
         loop = asyncio.get_running_loop()
         try:
             process = self._process = await Process.start(self._settings)
         except OSError as error:
-            return self._fail(NotReady(f"its process could not be started: {error.strerror}."))
-        report = await process.report()
+            reason = TOO_MANY_FILES if error.errno in (errno.EMFILE, errno.ENFILE) else error.strerror
+            return self._fail(NotReady(f"its process could not be started: {reason}.", "resources"))
+        report = await self._report(process)
         if isinstance(report, NotReady):
-            await process.gone()
             self._process = None
-            return self._fail(report)
+            return self._died(report) if report.why == "died" else self._fail(report)
         since = loop.time()
-        self.state, self._refusal = "ready", None
+        self.state, self._refusal, self._deaths = "ready", None, 0
         self._owner.up(report)
         await self._until_gone(process, report)
         self._process, self.state = None, "loading"
@@ -131,6 +145,19 @@ class Supervisor:
         self._wait_longer()
         self._owner.down()
         return True
+
+    async def _report(self, process: Process) -> Report:
+        """What the process says of its model. One that takes too long to load it is ended here."""
+        seconds = self._pulse.loading + _size(self._settings.model) / BYTES_PER_SECOND
+        timer = asyncio.get_running_loop().call_later(seconds, self._too_slow, process, seconds)
+        try:
+            return await process.report()
+        finally:
+            timer.cancel()
+
+    def _too_slow(self, process: Process, seconds: float) -> None:
+        log.error("The engine of %s was not ready after %.0f s; it is ended.", self._settings.name, seconds)
+        process.kill()
 
     async def _until_gone(self, process: Process, ready: Ready) -> None:
         """Returns when the process has ended. One that no longer answers is ended here."""
@@ -143,6 +170,15 @@ class Supervisor:
                     process.kill()
         finally:
             gone.cancel()
+
+    def _died(self, report: NotReady) -> bool:
+        """It may have been killed to free memory, say. Those who wait go on waiting while that may pass."""
+        self._deaths += 1
+        if self._deaths >= MOST_DEATHS:
+            return self._fail(report)
+        log.error("%s: %s; starting it again in %g s.", self._settings.name, report.message, self._pause)
+        self._wait_longer()
+        return True
 
     def _fail(self, report: NotReady) -> bool:
         self._wait_longer()
@@ -157,7 +193,15 @@ class Supervisor:
 
 
 def failure_of(name: str, report: NotReady, rest: float) -> Failure:
-    """What a client is told of a model that can't run: too little memory may pass, anything else will not."""
-    cause = Cause.INTERNAL if report.fits else Cause.OVERLOADED
-    retry_after = None if report.fits else rest
-    return Failure(cause, f"The model {name} can't run on this machine: {report.message}", retry_after=retry_after)
+    """What a client is told of a model that can't run: too little memory may pass, a broken file will not."""
+    message = f"The model {name} can't run on this machine: {report.message}"
+    if report.why in MAY_PASS:
+        return Failure(Cause.OVERLOADED, message, retry_after=rest)
+    return Failure(Cause.INTERNAL, message)
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:  # the process will say so itself
+        return 0

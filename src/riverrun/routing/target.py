@@ -30,6 +30,7 @@ class Target(msgspec.Struct, frozen=True):
     the same again with the same seed (`draw_seed` gives a request without one a seed), `prefill` ones go on with an
     assistant's words (`prefill_structured`: also in JSON; `echoes_prefill`: and say them again first); targets of one
     `same` label stand in for each other.
+    `watched`: its process is our own and restarted by us, so that failures of its requests say nothing of its health.
     `thinking` are the deadlines of a request that asks it to think (None: the same). A target is shown without its
     key (SEC7).
     """
@@ -55,6 +56,7 @@ class Target(msgspec.Struct, frozen=True):
     prefill_structured: bool = False
     echoes_prefill: bool = False
     same: str = ""
+    watched: bool = False
     thinking: Deadlines | None = None
 
     @property

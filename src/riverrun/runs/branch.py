@@ -40,6 +40,9 @@ class Owner(Protocol):
     def heard(self, branch: Branch, attempt: Attempt, deltas: list[Delta]) -> None:
         """Raises Failure where they break the grammar."""
 
+    def asked(self, target: Target) -> None:
+        """A request goes to this target now."""
+
     def judged(self, target: Target, failure: Failure | None) -> None:
         """How a target did: None when it said something."""
 
@@ -140,12 +143,13 @@ class Branch:
         if attempt.ask.prefill and not attempt.spoke and not policy(failure).onward:
             self._owner.prefill_refused(attempt.target)
             failure = self._first_failure or failure  # the refusal is of how we asked, and no client's fault
-        if attempt.seam is not None and not attempt.seam.closed:
+        if attempt.seam is not None and not attempt.seam.repeated and not attempt.ask.prefill:
             self._no_repeating = True  # it did not come to where the first answer broke: the next rung may
             self._attempts.forgive(attempt.target)
         so_far = partial(self._owner.payloads(), self._ask.choices[0])
         able = {target.name for target in self._attempts.targets if self._way(target, so_far)} & self._admitted()
-        again = self._attempts.after(attempt.target, failure, able, self._patience(attempt.target))
+        left = self._patience(attempt.target)
+        again = self._attempts.after(attempt.target, failure, able, left, spoke=attempt.spoke)
         if again is None:
             self._go(None, self._ask, None)
             return
@@ -197,6 +201,7 @@ class Branch:
     def _launch(self, target: Target, ask: Ask, seam: Seam | None) -> None:
         attempt = Attempt(self, target, ask, seam)
         self._live.append(attempt)
+        self._owner.asked(target)
         attempt.start(self._owner.backend(target))
 
     def _hedge(self) -> None:

@@ -47,6 +47,8 @@ class Upstreams(Protocol):
 
     def admitted(self, targets: list[Target]) -> set[str]: ...
 
+    def asked(self, target: Target) -> None: ...
+
     def judged(self, target: Target, failure: Failure | None) -> None: ...
 
     def takes_prefill(self, target: Target) -> bool: ...
@@ -112,6 +114,9 @@ class Run:
 
     def admitted(self, targets: list[Target]) -> set[str]:
         return self._upstreams.admitted(targets)
+
+    def asked(self, target: Target) -> None:
+        self._upstreams.asked(target)
 
     def judged(self, target: Target, failure: Failure | None) -> None:
         if failure is not None and self._first_content is None:

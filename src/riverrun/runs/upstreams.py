@@ -31,7 +31,7 @@ class Upstreams:
     def __init__(self, backends: Mapping[str, Backend]) -> None:
         self._backends = backends
         self._breakers: dict[Known, Breaker] = {}
-        self._prefill_refused: set[str] = set()
+        self._prefill_refused: dict[Known, None] = {}
 
     def backend(self, target: Target) -> Backend:
         return self._backends.get(target.row) or self._backends[""]
@@ -41,20 +41,28 @@ class Upstreams:
         now = asyncio.get_running_loop().time()
         return {target.name for target in targets if self._breakers.get(self._known(target), WELL).admits(now)}
 
+    def asked(self, target: Target) -> None:
+        """A request goes to this target."""
+        breaker = self._breakers.get(self._known(target))
+        if breaker is not None:
+            breaker.asked(asyncio.get_running_loop().time())
+
     def judged(self, target: Target, failure: Failure | None) -> None:
         """A target said something (None), or failed. A client's own error is a sign of health."""
-        if failure is None or not policy(failure).health:
+        if failure is None or target.watched or not policy(failure).health:
             self._breakers.pop(self._known(target), None)
         else:
             self._breaker(target).failed(asyncio.get_running_loop().time())
 
     def takes_prefill(self, target: Target) -> bool:
         """Whether it has never refused to go on with an assistant's words; what its row says is its row's business."""
-        return target.name not in self._prefill_refused
+        return self._known(target) not in self._prefill_refused
 
     def prefill_refused(self, target: Target) -> None:
         """It is never asked that again."""
-        self._prefill_refused.add(target.name)
+        if len(self._prefill_refused) >= MOST_BREAKERS:
+            del self._prefill_refused[next(iter(self._prefill_refused))]
+        self._prefill_refused[self._known(target)] = None
 
     def state(self, target: Target) -> State:
         return self._breakers.get(self._known(target), WELL).state(asyncio.get_running_loop().time())
