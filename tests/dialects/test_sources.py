@@ -13,7 +13,7 @@ from riverrun.dialects.sources import Upstream, found, upstream
 HERE = {"base_url": "http://gpu1:8000/v1"}
 
 
-def made(name: str, environ: dict[str, str] | None = None, **settings: object) -> Upstream:
+def made(name: str, environ: dict[str, str] | None = None, /, **settings: object) -> Upstream:
     return upstream(name, msgspec.convert(settings, UpstreamConfig, dec_hook=decode), environ or {})
 
 
@@ -58,6 +58,12 @@ def test_a_key_comes_from_the_variable_that_the_row_names() -> None:
     )
     given = made("openai", {"OPENAI_API_KEY": "from-outside"}, key="own")
     assert (given.key, given.variable) == ("own", None)
+
+
+def test_a_key_from_outside_goes_to_its_own_provider_only() -> None:
+    assert made("groq", {"GROQ_API_KEY": "k"}, **HERE).key is None
+    azure = made("azure", {"AZURE_OPENAI_API_KEY": "k"}, base_url="https://me.openai.azure.com/openai/v1")
+    assert azure.key == "k"
 
 
 def test_prefill_patterns_of_the_operator_come_first() -> None:

@@ -130,3 +130,16 @@ def test_only_an_upstreams_own_fault_counts_against_it(cause: Cause) -> None:
     assert policy(fallen(cause)).health
     assert not policy(fallen(Cause.BAD_REQUEST)).health
     assert not policy(fallen(Cause.CONTEXT_TOO_LONG)).health
+
+
+def test_where_nobody_knows_a_window_none_is_taken_to_be_larger() -> None:
+    tries = attempts(A, B)
+    tries.first(ALL)
+    assert tries.after(A, fallen(Cause.CONTEXT_TOO_LONG), ALL, left=30.0) is None
+
+
+def test_one_that_fell_silent_in_its_answer_may_be_asked_again() -> None:
+    tries = attempts(A)
+    tries.first(ALL)
+    assert tries.after(A, fallen(Cause.UPSTREAM_TIMEOUT), ALL, left=30.0, spoke=True) is not None
+    assert tries.after(A, fallen(Cause.UPSTREAM_TIMEOUT), ALL, left=30.0, spoke=True) is None

@@ -37,6 +37,8 @@ def test_half_open_lets_one_probe_through() -> None:
     breaker = opened()
     assert breaker.state(5.0) == "half-open"
     assert breaker.admits(5.0)
+    assert breaker.admits(5.0)  # to be thought of is not to be asked
+    breaker.asked(5.0)
     assert not breaker.admits(5.0)
     breaker.succeeded()
     assert breaker.state(5.0) == "closed"
@@ -49,6 +51,7 @@ def test_a_failed_probe_opens_it_for_twice_as_long_up_to_a_limit() -> None:
         assert not breaker.admits(now + pause - 0.1)
         now += pause
         assert breaker.admits(now)
+        breaker.asked(now)
         breaker.failed(now)
     breaker.succeeded()
     for _ in range(LIMITS.failures):
@@ -56,11 +59,11 @@ def test_a_failed_probe_opens_it_for_twice_as_long_up_to_a_limit() -> None:
     assert breaker.admits(now + 5.0)
 
 
-def test_an_abandoned_probe_makes_room_for_another() -> None:
+def test_a_probe_that_never_comes_back_makes_room_for_another() -> None:
     breaker = opened()
-    assert breaker.admits(5.0)
-    breaker.abandoned()
-    assert breaker.admits(5.0)
+    breaker.asked(5.0)
+    assert not breaker.admits(9.9)
+    assert breaker.admits(10.0)
 
 
 @pytest.mark.parametrize("late", [0.0, 3.0])

@@ -291,3 +291,31 @@ def test_a_hedged_pair_that_fails_is_told_once() -> None:
     ending = scene.outcomes[0].ending
     assert isinstance(ending, Refused)
     assert [attempt.target for attempt in ending.failure.attempts] == ["two", "tiny"]
+
+
+def test_thoughts_that_break_again_and_again_are_not_begun_anew_for_ever() -> None:
+    log = Log(steps(Say((Reasoning(0, b'"let me see"'),)), BROKEN))
+    played(Scene(log, model=ONCE))
+    assert len(log.asked) == 2
+
+
+def test_a_refused_prefill_is_remembered_and_the_next_target_goes_on() -> None:
+    def first(ask: Ask) -> Iterator[Step]:
+        if ask.prefill:
+            yield fails(Cause.BAD_REQUEST)
+        yield from says("Hello")
+        yield BROKEN
+
+    log, second = Log(first), Log(steps(*says(" there"), Say((Finish(0, "stop"),)), End()))
+    scene = Scene(log, (target("two", prefill=True, same="tiny"), second), model=ONCE, prefill=True)
+    asked = []
+
+    async def main() -> None:
+        for _ in range(2):
+            tape = scene.begin()
+            await scene.runs.idle()
+            assert answered(tape) == "Hello there"
+            asked.append(len(log.asked))
+
+    virtual.run(main())
+    assert asked == [2, 3]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from random import SystemRandom
 from typing import Annotated, Literal
@@ -13,16 +14,18 @@ import typer
 from rich.panel import Panel
 
 from riverrun import __version__, config
+from riverrun.cli.config import default_file
 from riverrun.cli.local import chosen_models
 from riverrun.cli.terminal import out
 from riverrun.config import Config
+from riverrun.server.answering import local_names
 from riverrun.server.build import build
 from riverrun.server.host import serve as host
 from riverrun.server.limits import HostLimits
+from riverrun.server.log import JsonLines
 from riverrun.server.page import curl_line
 from riverrun.server.sockets import Address, Listen
-
-DEFAULT_FILE = Path("riverrun.toml")
+from riverrun.server.steering import Steering
 
 
 def serve(
@@ -63,15 +66,22 @@ def serve(
         },
         "log": {"format": log, "verbose": verbose},
     }
-    file = config_file or (DEFAULT_FILE if DEFAULT_FILE.is_file() else None)
-    settings = config.read(file, overrides, os.environ)
+    file = config_file or default_file()
+    environ = dict(os.environ)
+
+    def read() -> Config:
+        return config.read(file, overrides, environ)
+
+    settings = read()
     _log(settings)
-    served = chosen_models(settings.engine.models)
-    app = build(settings, served, SystemRandom())
+    served = chosen_models(local_names(settings))
+    steering = Steering(environ, file, read)
+    app = build(settings, served, SystemRandom(), steering)
     server = settings.server
 
     def ready(address: Address) -> None:
-        _greet(address, settings, next(iter(served)))
+        steering.control.publish(address.port)
+        _greet(address, settings, example(settings, served))
 
     keyed = bool(server.api_keys)
     host(app, Listen(server.host, server.port), _limits(settings), has_keys=keyed, drain=server.drain, ready=ready)
@@ -87,6 +97,12 @@ def _limits(settings: Config) -> HostLimits:
         connections=server.connections or usual.connections,
         per_address=server.connections_per_address,
     )
+
+
+def example(settings: Config, served: Iterable[str]) -> str:
+    """A name to try: the first that is configured, or else a model of this machine."""
+    configured = [model.name for model in settings.model if "*" not in model.name]
+    return next(iter((*configured, *served)), "MODEL")
 
 
 def _greet(address: Address, settings: Config, model: str) -> None:
@@ -106,8 +122,9 @@ def _greet(address: Address, settings: Config, model: str) -> None:
 def _log(settings: Config) -> None:
     """Requests and warnings on stderr; the engine's own lines only with --verbose."""
     handler = logging.StreamHandler()
-    plain = logging.Formatter("%(message)s")
-    handler.setFormatter(plain if settings.log.format == "json" else logging.Formatter("%(asctime)s %(message)s", "%X"))
+    handler.setFormatter(
+        JsonLines() if settings.log.format == "json" else logging.Formatter("%(asctime)s %(message)s", "%X")
+    )
     root = logging.getLogger("riverrun")
     root.handlers[:] = [handler]
     root.propagate = False

@@ -119,7 +119,9 @@ def _changed(row: Row, settings: UpstreamConfig) -> Row:
 
 
 def _key(settings: UpstreamConfig, row: Row, environ: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """The operator's own, or the environment's; a provider's key from there goes to no other address than its own."""
     if settings.key is not None:
         return settings.key.reveal(), None
-    variable = next((name for name in row.env if environ.get(name)), None)
+    elsewhere = settings.base_url is not None and row.base_url not in (None, settings.base_url)
+    variable = next((name for name in row.env if environ.get(name) and not elsewhere), None)
     return (environ[variable], variable) if variable is not None else (None, None)

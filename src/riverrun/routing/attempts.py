@@ -87,19 +87,22 @@ class Attempts:
         """Its last attempt could not have worked, by no fault of its own; it does not count."""
         self._asked[target.name] = self._asked.get(target.name, 1) - 1
 
-    def note(self, target: Target, failure: Failure) -> None:
-        """Remembers what this failure of `target` rules out."""
-        if not policy(failure).again or self._asked.get(target.name, 0) > self._retries:
+    def note(self, target: Target, failure: Failure, *, spoke: bool = False) -> None:
+        """Remembers what this failure of `target` rules out. One that `spoke` and fell silent may be asked again."""
+        again = policy(failure).again or (spoke and failure.cause is Cause.UPSTREAM_TIMEOUT)
+        if not again or self._asked.get(target.name, 0) > self._retries:
             self._over.add(target.name)
         if failure.cause is Cause.CONTEXT_TOO_LONG:
             self._larger_than = max(self._larger_than or 0, target.context or 0)
 
-    def after(self, target: Target, failure: Failure, admitted: set[str], left: float | None) -> Again | None:
+    def after(
+        self, target: Target, failure: Failure, admitted: set[str], left: float | None, *, spoke: bool = False
+    ) -> Again | None:
         """Who is asked after this failure of `target`; None: tell the client. `left`: seconds until its deadline.
 
         A target that says when to come back is waited for if that fits the deadline and nobody else is there.
         """
-        self.note(target, failure)
+        self.note(target, failure, spoke=spoke)
         if not policy(failure).onward:
             return None
         pause = self._pause(target, failure)

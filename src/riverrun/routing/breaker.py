@@ -28,7 +28,6 @@ class Breaker:
         self._failures = 0
         self._pause = limits.pause
         self._until: float | None = None  # open until then; None: closed
-        self._probing = False
 
     def state(self, now: float) -> State:
         if self._until is None:
@@ -36,33 +35,31 @@ class Breaker:
         return "open" if now < self._until else "half-open"
 
     def admits(self, now: float) -> bool:
-        """Whether a request may go there now. The first one that is let through half-open is the probe."""
-        state = self.state(now)
-        if state == "half-open" and not self._probing:
-            self._probing = True
-            return True
-        return state == "closed"
+        """Whether a request may go there now."""
+        return self.state(now) != "open"
+
+    def asked(self, now: float) -> None:
+        """A request goes there. Half-open it is the probe: nobody else goes until it has told, or a pause has passed.
+
+        So a probe that is given up, or never comes back, keeps nobody away for ever.
+        """
+        if self.state(now) == "half-open":
+            self._until = now + self._pause
 
     def succeeded(self) -> None:
         """It answered: with content, or with an error that is the client's own."""
         self._failures = 0
         self._pause = self._limits.pause
         self._until = None
-        self._probing = False
 
     def failed(self, now: float) -> None:
         """It failed by its own fault."""
         self._failures += 1
-        if self._probing or self._until is not None:
+        if self._until is not None:
             self._open(now, min(self._pause * 2, self._limits.longest))
         elif self._failures >= self._limits.failures:
             self._open(now, self._limits.pause)
 
-    def abandoned(self) -> None:
-        """The request was given up before it told anything: another one may probe."""
-        self._probing = False
-
     def _open(self, now: float, pause: float) -> None:
         self._pause = pause
         self._until = now + pause
-        self._probing = False

@@ -169,7 +169,7 @@ class Run:
         """The first to say something gives the stream its name; the upstream's own word comes with its deltas."""
         self._target = target.name
         self._assembler.identity = msgspec.structs.replace(
-            self._assembler.identity, model=target.name, system_fingerprint=target.fingerprint
+            self._assembler.identity, model=target.model, system_fingerprint=target.fingerprint
         )
 
     def _end(self, ending: Ending) -> None:

@@ -11,6 +11,7 @@ import msgspec
 
 from riverrun.failures import Cause, Failure
 from riverrun.routing.attempts import Attempts
+from riverrun.routing.deadlines import patient
 from riverrun.routing.model import Model
 from riverrun.runs.branches import branches
 from riverrun.runs.run import Outcome, Run, Upstreams
@@ -114,7 +115,7 @@ class Runs:
         return run, tape
 
     async def _answer(self, run: Run, ask: Ask, model: Model, grant: Grant) -> Outcome:
-        targets = model.order(self._random)
+        targets = [patient(target, ask.chat) for target in model.order(self._random)]
         asks = branches(ask, targets, self._random)
         attempts = [Attempts(targets, model.retries, self._random) for _ in asks]
         outcome = await run.answer(asks, attempts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from random import Random
@@ -14,42 +14,50 @@ import msgspec
 from riverrun import __version__
 from riverrun.backends.upstream import Upstream
 from riverrun.config import Config
-from riverrun.dialects.openai import OpenAI
-from riverrun.engine import catalogue
+from riverrun.dialects.languages import languages
 from riverrun.engine.backend import Engine
 from riverrun.failures import Failure
-from riverrun.routing.model import Model, single
-from riverrun.runs.run import Outcome
 from riverrun.runs.runs import Grant, Runs
 from riverrun.runs.upstreams import Upstreams
-from riverrun.server import log, openapi
+from riverrun.server import openapi
 from riverrun.server.app import App, Route
 from riverrun.server.chat import Chat
 from riverrun.server.exchange import Exchange
-from riverrun.server.guard import Guard, Keys
+from riverrun.server.guard import Guard
 from riverrun.server.health import Health
-from riverrun.server.models import Listed, Models
+from riverrun.server.live import Live
+from riverrun.server.models import Models, Names
 from riverrun.server.page import Page
+from riverrun.server.reload import Reload
 from riverrun.server.sockets import Listen, is_loopback
+from riverrun.server.status import Standing, Status
+from riverrun.server.steering import Steering
 
 
-def build(config: Config, models: Mapping[str, Path], random: Random) -> App:
-    """The application that serves `models` (name to GGUF file, the first one warmed at the start)."""
-    upstream = Upstream({"openai": OpenAI()})
+def build(config: Config, models: Mapping[str, Path], random: Random, steering: Steering | None = None) -> App:
+    """The application that serves `models` (name to GGUF file, the first one warmed at the start) and all upstreams.
+
+    Without `steering` nothing changes while it runs, and no environment gives keys. Raises Failure for a
+    configuration that can't be used.
+    """
+    server = config.server
+    loopback = is_loopback(Listen(host=server.host))
+    environ = steering.environ if steering is not None else {}
+    live = Live(config, environ, models, loopback=loopback)
+    upstream = Upstream(languages(live.rows))
     engine = Engine(models, config.engine, upstream)
-
-    def settled(outcome: Outcome, grant: Grant) -> None:
-        log.write(log.of_outcome(outcome, grant), config.log.format)
-
+    live.local.target = engine.target
     upstreams = Upstreams({"engine": engine, "": upstream})
-    runs = Runs(lambda name: _model(engine, name), upstreams, random, time.time, settled)
+    runs = Runs(live.find, upstreams, random, time.time)
+    status = Status(engine, upstreams)
 
     @asynccontextmanager
     async def life() -> AsyncIterator[None]:
         """Warms the first model beside; at the end whatever still runs is told so, and the engine stops."""
         warming = asyncio.create_task(_warm(engine))
         try:
-            yield
+            async with _steered(steering, live, status):
+                yield
         finally:
             warming.cancel()
             runs.interrupt()
@@ -60,20 +68,42 @@ def build(config: Config, models: Mapping[str, Path], random: Random) -> App:
     def drain() -> None:
         runs.draining = True
 
-    server = config.server
-    guard = Guard(
-        loopback=is_loopback(Listen(host=server.host)),
-        hosts=server.hosts,
-        origins=server.origins,
-        keys=Keys(server.api_keys),
+    guard = Guard(loopback=loopback, hosts=server.hosts, origins=server.origins, keys=live.keys)
+    return App(
+        _routes(config, engine, runs, Names(live, models), lambda: status.of(live.answering.table)),
+        guard,
+        random,
+        life,
+        drain,
+        runs.interrupt,
+        config.log.format,
     )
-    return App(_routes(config, engine, runs, models), guard, random, life, drain, runs.interrupt, config.log.format)
 
 
-def _routes(config: Config, engine: Engine, runs: Runs, models: Mapping[str, Path]) -> dict[str, Route]:
-    listed = Models({name: Listed(name, int(path.stat().st_mtime)) for name, path in models.items()})
+@asynccontextmanager
+async def _steered(steering: Steering | None, live: Live, status: Status) -> AsyncIterator[None]:
+    """While it lasts, a changed file and SIGHUP take effect, and the control socket answers."""
+    if steering is None:
+        yield
+        return
+    reload = Reload(steering.file, steering.again, live.apply) if steering.file is not None else None
+    await steering.control.open(lambda: status.told(live.answering.table))
+    if reload is not None:
+        reload.start()
+    try:
+        yield
+    finally:
+        steering.control.close()
+        if reload is not None:
+            reload.stop()
+
+
+def _routes(
+    config: Config, engine: Engine, runs: Runs, names: Names, standing: Callable[[], list[Standing]]
+) -> dict[str, Route]:
+    listed = Models(names)
     chat = Chat(runs, config.server)
-    page = Page(engine, runs, keyed=bool(config.server.api_keys))
+    page = Page(standing, runs, keyed=bool(config.server.api_keys))
     description = msgspec.json.encode(openapi.document(__version__))
 
     async def describe(exchange: Exchange, grant: Grant) -> None:
@@ -87,16 +117,6 @@ def _routes(config: Config, engine: Engine, runs: Runs, models: Mapping[str, Pat
         "/v1/models/": Route({"GET": listed.one}),
         "/v1/chat/completions": Route({"POST": chat}),
     }
-
-
-def _model(engine: Engine, name: str) -> Model | None:
-    """A local model: its target at the engine, with the sampling that its makers advise where the caller gives none."""
-    row = catalogue.find(name)
-    known = name if name in engine.names() else row.name if row is not None else ""
-    if known not in engine.names():
-        return None
-    sampling = tuple(row.sampling.items()) if row is not None else ()
-    return single(msgspec.structs.replace(engine.target(known), sampling=sampling))
 
 
 async def _warm(engine: Engine) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import msgspec
 
 from riverrun.failures import Cause, Failure
 from riverrun.runs.runs import Grant
 from riverrun.server.exchange import Exchange
+from riverrun.server.live import Live
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -18,6 +21,27 @@ class Listed(msgspec.Struct, frozen=True):
     created: int
     owned_by: str = "riverrun"
     object: str = "model"
+
+
+class Names(Mapping[str, Listed]):
+    """The models that answer now, by name. Names that stand for many (`openai/*`) are found, and not listed."""
+
+    def __init__(self, live: Live, files: Mapping[str, Path]) -> None:
+        """`files` are those of this machine's models; a model elsewhere is as old as this server."""
+        self._live = live
+        self._created = {name: int(path.stat().st_mtime) for name, path in files.items()}
+        self._started = int(time.time())
+
+    def __getitem__(self, name: str) -> Listed:
+        if self._live.find(name) is None:
+            raise KeyError(name)
+        return Listed(name, self._created.get(name, self._started))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._live.answering.table.names())
+
+    def __len__(self) -> int:
+        return len(self._live.answering.table.names())
 
 
 class Models:

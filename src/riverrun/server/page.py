@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from html import escape
 from importlib.resources import files
+from shlex import quote
 from string import Template
 
 from riverrun import __version__
-from riverrun.engine.backend import Engine
 from riverrun.runs.runs import Grant, Runs
 from riverrun.server.exchange import Exchange
+from riverrun.server.status import Standing
 from riverrun.server.stream import Header
+
+WELL = frozenset({"ready", "closed"})
+"""States in which a target is asked: a local model's, and a breaker's."""
 
 PAGE = Template(files(__package__).joinpath("page.html").read_text(encoding="utf-8"))
 
@@ -27,31 +32,40 @@ def curl_line(base: str, model: str, *, key: bool) -> str:
     """A command that works when pasted into a POSIX shell: a streamed answer of `model` from `base` (…/v1)."""
     question = {"model": model, "stream": True, "messages": [{"role": "user", "content": "What is a river?"}]}
     secret = ' -H "authorization: Bearer $RIVERRUN_API_KEY"' if key else ""
-    return f"curl -N {base}/chat/completions{secret} -H 'content-type: application/json' -d '{json.dumps(question)}'"
+    return (
+        f"curl -N {base}/chat/completions{secret} -H 'content-type: application/json' -d {quote(json.dumps(question))}"
+    )
 
 
 class Page:
-    """`keyed`: clients need a key, so the examples show where it goes. The page itself never holds one."""
+    """`standing` tells every name, its targets and their states. `keyed`: clients need a key, so the examples show
+    where it goes. The page itself never holds one.
+    """
 
-    def __init__(self, engine: Engine, runs: Runs, *, keyed: bool) -> None:
-        self._engine = engine
+    def __init__(self, standing: Callable[[], list[Standing]], runs: Runs, *, keyed: bool) -> None:
+        self._standing = standing
         self._runs = runs
         self._keyed = keyed
 
     async def __call__(self, exchange: Exchange, grant: Grant) -> None:
         base = f"{exchange.scheme}://{exchange.headers.get('host', '127.0.0.1:8000')}/v1"
-        models = self._engine.status()
-        rows = "".join(
-            f'<tr><td><code>{escape(each.name)}</code><td class="{"ready" if each.state == "ready" else "other"}">'
-            f"{escape(each.state)}<td>{each.busy} of {each.slots}"
-            for each in models
-        )
+        models = self._standing()
+        named = next((each.name for each in models if "*" not in each.name), "smollm2-135m")
         body = PAGE.substitute(
             status="Shutting down" if self._runs.draining else "Running",
             version=__version__,
             base=escape(base),
-            models=rows or "<tr><td colspan=3>none yet: <code>riverrun pull smollm2-135m</code>",
-            curl=escape(curl_line(base, models[0].name if models else "smollm2-135m", key=self._keyed)),
+            models="".join(map(_row, models)) or "<tr><td colspan=2>none yet: <code>riverrun pull smollm2-135m</code>",
+            curl=escape(curl_line(base, named, key=self._keyed)),
             key="your key" if self._keyed else "unused",
         )
         await exchange.answer(200, body.encode(), HEADERS)
+
+
+def _row(model: Standing) -> str:
+    """A model with what answers for it, in the order in which it is asked."""
+    targets = "<br>".join(
+        f'<span class="{"ready" if each.state in WELL else "other"}">{escape(each.target)} {escape(each.state)}</span>'
+        for each in model.targets
+    )
+    return f"<tr><td><code>{escape(model.name)}</code><td>{targets}"

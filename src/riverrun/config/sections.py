@@ -1,20 +1,13 @@
-"""One TOML file to one frozen Config: every default, and its reason.
-
-Knows names, types and ranges of settings; refuses to know what they are used for. Sources, later ones first:
-command line, environment (RIVERRUN_API_KEY), `riverrun.toml`, the defaults here.
-"""
+"""`[server]`, `[engine]` and `[log]`: the settings of the process itself."""
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from riverrun.failures import Cause, Failure
+from riverrun.config.values import ClientKey
 
 Positive = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0)]
@@ -25,7 +18,7 @@ class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8000
-    api_keys: tuple[Annotated[str, Meta(min_length=16)], ...] = ()
+    api_keys: tuple[ClientKey, ...] = ()
     hosts: tuple[str, ...] = ()
     """Further names by which clients may call a server bound to loopback (SEC4)."""
     origins: tuple[str, ...] = ()
@@ -54,7 +47,7 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[engine]`: the models that run on this machine. None means: chosen from the machine or the model."""
 
     models: tuple[str, ...] = ("smollm2-135m",)
-    """Catalogue names or paths of GGUF files; the first one answers when a client names none that we know."""
+    """Catalogue names or paths of GGUF files; the first one is loaded at the start. Empty: no local model at all."""
     context: Annotated[int, Meta(ge=256)] | None = None
     """Tokens per slot; None: 8,192, or what the model was made for if that is less."""
     slots: Annotated[int, Meta(ge=1, le=64)] = 4
@@ -80,39 +73,3 @@ class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: Literal["text", "json"] = "text"
     verbose: bool = False
     """Shows the engine's own log too."""
-
-
-class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    server: ServerConfig = ServerConfig()
-    engine: EngineConfig = EngineConfig()
-    log: LogConfig = LogConfig()
-
-
-def read(path: Path | None, overrides: Mapping[str, Mapping[str, object]], environ: Mapping[str, str]) -> Config:
-    """The configuration. `overrides` are the command line's, by section; None values there are not given.
-
-    Raises Failure with the file and the place in it.
-    """
-    sections: dict[str, dict[str, object]] = _file(path) if path is not None else {}
-    if environ.get("RIVERRUN_API_KEY"):
-        sections.setdefault("server", {})["api_keys"] = [environ["RIVERRUN_API_KEY"]]
-    for section, values in overrides.items():
-        given = {name: value for name, value in values.items() if value is not None}
-        sections.setdefault(section, {}).update(given)
-    try:
-        return msgspec.convert(sections, Config)
-    except msgspec.ValidationError as error:
-        raise Failure(Cause.BAD_REQUEST, f"The configuration {_where(path)} is not valid: {error}.") from None
-
-
-def _file(path: Path) -> dict[str, dict[str, object]]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise Failure(Cause.BAD_REQUEST, f"The configuration file {path} can't be read: {error.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise Failure(Cause.BAD_REQUEST, f"The configuration file {path} is not TOML: {error}.") from None
-
-
-def _where(path: Path | None) -> str:
-    return f"in {path}, the environment or the command line" if path else "in the environment or the command line"

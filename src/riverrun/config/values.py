@@ -1,0 +1,82 @@
+"""The kinds of values that a setting can have beside TOML's own: secrets and durations."""
+
+from __future__ import annotations
+
+import math
+import re
+
+SHORTEST_CLIENT_KEY = 16
+
+UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+
+
+class Secret:
+    """A text that is never shown: `str`, `repr` and every message have "…" in its place. `reveal` gives the text."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        if not text:
+            raise ValueError("Expected a key, got an empty text")
+        self._text = text
+
+    def reveal(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return "…"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+
+class ClientKey(Secret):
+    """A key by which clients come in: long enough that nobody guesses it (SEC5)."""
+
+    __slots__ = ()
+
+    def __init__(self, text: str) -> None:
+        if len(text) < SHORTEST_CLIENT_KEY:
+            raise ValueError(f"Expected a key of at least {SHORTEST_CLIENT_KEY} characters")
+        super().__init__(text)
+
+
+class Duration(float):
+    """Seconds. Written as "500ms", "5s", "10m", "1h" or as a number of seconds; "off" is endless."""
+
+    @classmethod
+    def of(cls, written: object) -> Duration:
+        """Raises ValueError for what is no duration, and for none at all."""
+        if written == "off":
+            return cls(math.inf)
+        seconds = _seconds(written)
+        if seconds is None or not 0 < seconds < math.inf:
+            raise ValueError('Expected a duration such as "500ms", "5s", "10m" or "off"')
+        return cls(seconds)
+
+    @property
+    def limit(self) -> float | None:
+        """Seconds; None: no limit."""
+        return None if math.isinf(self) else float(self)
+
+
+def _seconds(written: object) -> float | None:
+    if isinstance(written, bool):
+        return None
+    if isinstance(written, int | float):
+        return float(written)
+    match = DURATION.fullmatch(written) if isinstance(written, str) else None
+    return float(match[1]) * UNITS[match[2]] if match else None
+
+
+def decode(kind: type, written: object) -> object:
+    """For msgspec.convert. Raises ValueError, which it turns into a message with the place."""
+    if kind is Duration:
+        return Duration.of(written)
+    if not isinstance(written, str):
+        raise ValueError("Expected a text")
+    return kind(written)

@@ -1,0 +1,65 @@
+"""The whole configuration, and what must be true between its parts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import msgspec
+
+from riverrun.config.sections import EngineConfig, LogConfig, ServerConfig
+from riverrun.config.upstream import ModelConfig, TargetConfig, UpstreamConfig, UpstreamName
+
+LOCAL = "local"
+"""The upstream's name by which targets name the models of this machine."""
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Raises ValueError where two parts contradict each other."""
+
+    server: ServerConfig = ServerConfig()
+    engine: EngineConfig = EngineConfig()
+    log: LogConfig = LogConfig()
+    upstream: dict[UpstreamName, UpstreamConfig] = {}
+    model: tuple[ModelConfig, ...] = ()
+
+    def __post_init__(self) -> None:
+        wrong = next(_contradictions(self), None)
+        if wrong is not None:
+            raise ValueError(wrong)
+
+    @property
+    def routes(self) -> bool:
+        """Whether it says itself who answers; if not, the environment's keys do."""
+        return bool(self.upstream or self.model)
+
+
+def _contradictions(config: Config) -> Iterator[str]:
+    if LOCAL in config.upstream:
+        yield f"upstream.{LOCAL}: this name means the models of this machine; choose another"
+    counted = Counter(name for model in config.model for name in model.names)
+    yield from (f"model: the name {name!r} is given {times} times" for name, times in counted.items() if times > 1)
+    defaults = [model.name for model in config.model if model.default]
+    if len(defaults) > 1:
+        yield f"model: {' and '.join(map(repr, defaults))} are both the default; only one can be"
+    for model in config.model:
+        yield from (f"model {model.name!r}: {what}" for what in _wrong_in(model))
+
+
+def _wrong_in(model: ModelConfig) -> Iterator[str]:
+    starred = {name.count("*") for name in model.names}
+    if starred not in ({0}, {1}):
+        yield "a name has one *, and so has each alias, or none has"
+    if model.default and starred != {0}:
+        yield "a name with a * can't be the default"
+    seen: set[str] = set()
+    for place, written in enumerate(model.targets):
+        if isinstance(written, str) and not all(written.partition("/")):
+            yield f"targets[{place}]: {written!r} is not UPSTREAM/MODEL"
+            continue
+        target = TargetConfig(written) if isinstance(written, str) else written
+        if target.target in seen:
+            yield f"targets[{place}]: {target.target!r} is named twice"
+        seen.add(target.target)
+        if target.target.count("*") > (1 if starred == {1} else 0) or "*" in target.upstream:
+            yield f"targets[{place}]: the * in {target.target!r} stands for nothing: the model's name has none"

@@ -1,0 +1,112 @@
+"""Who answers here: a configuration, the environment's keys and this machine's models as one table.
+
+It opens nothing and asks nobody, so that a configuration can be judged whole before anything depends on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from riverrun.backends.address import parse
+from riverrun.config import Config, UpstreamConfig
+from riverrun.config.nearest import nearest
+from riverrun.config.whole import LOCAL
+from riverrun.dialects.rows import ROWS, Row
+from riverrun.dialects.sources import Upstream, found, upstream
+from riverrun.engine import catalogue
+from riverrun.engine.backend import DEADLINES, ROW
+from riverrun.failures import Cause, Failure
+from riverrun.routing.model import Model, single
+from riverrun.routing.table import Source, Table
+from riverrun.routing.target import Target
+
+Completed = Callable[[str], Target]
+"""A local model's name to its target."""
+
+
+class Answering(msgspec.Struct, frozen=True):
+    """`rows` are those of the upstreams that differ from every row that riverrun has."""
+
+    table: Table
+    upstreams: Mapping[str, Upstream]
+    rows: Mapping[str, Row]
+
+
+class Local:
+    """The models of this machine, by their `names`. `target` makes the target of one; an engine knows more of it."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        self.target: Completed = _asleep
+
+    def find(self, name: str) -> Model | None:
+        """By name or alias, with the sampling that its makers advise where the caller gives none."""
+        row = catalogue.find(name)
+        known = name if name in self.names else row.name if row is not None else ""
+        if known not in self.names:
+            return None
+        sampling = tuple(row.sampling.items()) if row is not None else ()
+        return single(msgspec.structs.replace(self.target(known), sampling=sampling))
+
+    def source(self, name: str) -> Target:
+        """The target behind `local/NAME`. Raises ValueError."""
+        model = self.find(name)
+        if model is None:
+            raise ValueError(f"local/{name}: no such model is loaded; {nearest(name, self.names)}")
+        return model.tiers[0][0].target
+
+
+def answering(config: Config, environ: Mapping[str, str], local: Local) -> Answering:
+    """Raises Failure with the place in the configuration that can't be used."""
+    upstreams = {name: _upstream(name, settings, environ) for name, settings in config.upstream.items()}
+    open_ = () if config.routes else found(environ)
+    for name in (*open_, *_unconfigured(config)):
+        upstreams[name] = _upstream(name, UpstreamConfig(), environ)
+    sources: dict[str, Source] = {name: each.target for name, each in upstreams.items()}
+    try:
+        table = Table(config.model, {**sources, LOCAL: local.source}, local.find, local.names, open_)
+    except ValueError as error:
+        raise _invalid(f"targets: {error}") from None
+    return Answering(table, upstreams, {each.row_name: each.row for each in upstreams.values()})
+
+
+def local_names(config: Config) -> list[str]:
+    """The local models that are named: those to serve, then those that targets name."""
+    files = {Path(each).stem for each in config.engine.models}
+    named = [target.model for model in config.model for target in model.tried if target.upstream == LOCAL]
+    more = (name for name in named if "*" not in name and name not in files)
+    return list(dict.fromkeys([*config.engine.models, *more]))
+
+
+def _unconfigured(config: Config) -> list[str]:
+    """Upstreams that targets name without a section of their own: rows that riverrun has."""
+    named = dict.fromkeys(target.upstream for model in config.model for target in model.tried)
+    missing = [name for name in named if name not in config.upstream and name != LOCAL]
+    for name in missing:
+        if name not in ROWS:
+            known = [*config.upstream, *(row for row, each in ROWS.items() if each.base_url), LOCAL]
+            raise _invalid(f"targets: there is no upstream {name!r}; {nearest(name, known)} Or add [upstream.{name}]")
+    return missing
+
+
+def _upstream(name: str, settings: UpstreamConfig, environ: Mapping[str, str]) -> Upstream:
+    try:
+        found_ = upstream(name, settings, environ)
+    except ValueError as error:
+        raise _invalid(f"upstream.{name}: {error}") from None
+    try:
+        parse(found_.base_url)
+    except ValueError as error:
+        raise _invalid(f"upstream.{name}.base_url: {error}") from None
+    return found_
+
+
+def _invalid(what: str) -> Failure:
+    return Failure(Cause.BAD_REQUEST, f"The configuration is not valid: {what.rstrip('.')}.")
+
+
+def _asleep(name: str) -> Target:
+    return Target(name=name, model=name, base_url="", row=ROW, deadlines=DEADLINES)

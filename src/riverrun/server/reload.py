@@ -1,0 +1,70 @@
+"""Takes a changed configuration over, on SIGHUP and when its file changes: whole, or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from riverrun.config import Config
+from riverrun.failures import Failure
+
+server_log = logging.getLogger("riverrun.server")
+
+EVERY = 2.0
+"""Seconds between two looks at the file; what is written by then is read as it is, and again when it changes."""
+
+Stamp = tuple[int, int, int] | None
+
+
+class Reload:
+    """`again` reads the configuration anew, `apply` takes it over and says what waits for a restart. Both may raise
+    Failure: then nothing has changed, and the log says why."""
+
+    def __init__(
+        self, file: Path, again: Callable[[], Config], apply: Callable[[Config], Sequence[str]], every: float = EVERY
+    ) -> None:
+        self._file = file
+        self._again = again
+        self._apply = apply
+        self._every = every
+        self._stamp = self._look()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, self.now)
+        self._timer = loop.call_later(self._every, self._watch)
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
+
+    def now(self) -> None:
+        """Reads the file and takes it over."""
+        self._stamp = self._look()
+        try:
+            waiting = self._apply(self._again())
+        except Failure as failure:
+            server_log.error("nothing of the new configuration was taken over. %s", failure.message)
+            return
+        server_log.info("the configuration in %s was taken over", self._file)
+        if waiting:
+            server_log.warning("these settings wait for a restart: %s", ", ".join(waiting))
+
+    def _watch(self) -> None:
+        """A file that is gone for a moment is one that is being replaced."""
+        stamp = self._look()
+        if stamp is not None and stamp != self._stamp:
+            self.now()
+        self._timer = asyncio.get_running_loop().call_later(self._every, self._watch)
+
+    def _look(self) -> Stamp:
+        try:
+            stat = self._file.stat()
+        except OSError:
+            return None
+        return stat.st_mtime_ns, stat.st_size, stat.st_ino

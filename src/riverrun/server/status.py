@@ -1,0 +1,57 @@
+"""What a server says of itself to its owner: every name, its targets in order, and how each of them stands."""
+
+from __future__ import annotations
+
+import msgspec
+
+from riverrun import __version__
+from riverrun.engine.backend import ROW, Engine
+from riverrun.routing.model import Model
+from riverrun.routing.table import Table
+from riverrun.routing.target import Target
+from riverrun.runs.upstreams import Upstreams
+from riverrun.wire.jsonvalue import JsonObject
+
+
+class TargetStanding(msgspec.Struct, frozen=True):
+    """`tier` counts from 0; `state` is a local model's process's, or a breaker's, or empty for a pattern."""
+
+    target: str
+    tier: int
+    state: str
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """One name that clients may ask for."""
+
+    name: str
+    alias_of: str | None
+    targets: list[TargetStanding]
+
+
+class Status:
+    """Holds no key and no address: names and states."""
+
+    def __init__(self, engine: Engine, upstreams: Upstreams) -> None:
+        self._engine = engine
+        self._upstreams = upstreams
+
+    def of(self, table: Table) -> list[Standing]:
+        return [self._model(name, model) for name, model in table.entries()]
+
+    def told(self, table: Table) -> JsonObject:
+        """The same for the control socket."""
+        return {"version": __version__, "models": msgspec.to_builtins(self.of(table))}
+
+    def _model(self, name: str, model: Model) -> Standing:
+        targets = [
+            TargetStanding(each.target.name, number, self._state(each.target))
+            for number, tier in enumerate(model.tiers)
+            for each in tier
+        ]
+        return Standing(name, model.name if model.name != name else None, targets)
+
+    def _state(self, target: Target) -> str:
+        if target.row == ROW:
+            return next((each.state for each in self._engine.status() if each.name == target.model), "unknown")
+        return "" if "*" in target.name else self._upstreams.state(target)

@@ -1,0 +1,119 @@
+"""Configuration: where it comes from, and what is said when it is wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from riverrun.config import Config, Secret, load, read
+from riverrun.failures import Failure
+
+EXAMPLE = """
+[upstream.gpu1]
+dialect = "openai"
+base_url = "http://gpu1:8000/v1"
+key = "${GPU1_KEY}"
+deadlines = { connect = "5s", first_token = "500ms", idle = 15, total = "10m" }
+prefill = "continue_final_message"
+extra = ["top_k", "min_p"]
+
+[[model]]
+name = "fast"
+targets = ["gpu1/qwen3-32b", { target = "openai/gpt-5-mini", weight = 1 }, "local/smollm2"]
+retries = 1
+continue = "same-model"
+hedge_after = "2s"
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    file = folder / "riverrun.toml"
+    file.write_text(text)
+    return file
+
+
+def test_defaults_need_nothing() -> None:
+    assert read(None, {}, {}) == Config()
+
+
+def test_the_command_line_wins_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
+    file = written(
+        tmp_path, '[server]\nport = 1234\nhost = "::1"\napi_keys = ["from-the-file-0001"]\n[engine]\nslots = 2\n'
+    )
+    environ = {"RIVERRUN_API_KEY": "from-the-environment"}
+    config = read(file, {"server": {"port": 99, "host": None}, "engine": {"slots": None}}, environ)
+    assert (config.server.port, config.server.host, config.engine.slots) == (99, "::1", 2)
+    assert config.server.api_keys == (Secret("from-the-environment"),)
+
+
+def test_upstreams_and_models_as_the_example_has_them(tmp_path: Path) -> None:
+    loaded = load(written(tmp_path, EXAMPLE), {}, {"GPU1_KEY": "canary-4711"})
+    gpu1, (fast,) = loaded.config.upstream["gpu1"], loaded.config.model
+    assert gpu1.key == Secret("canary-4711")
+    assert gpu1.deadlines.first_token == 0.5
+    assert gpu1.deadlines.total == 600.0
+    assert [(each.upstream, each.model, each.weight) for each in fast.tried] == [
+        ("gpu1", "qwen3-32b", None),
+        ("openai", "gpt-5-mini", 1),
+        ("local", "smollm2", None),
+    ]
+    assert (fast.retries, fast.continues, fast.hedge_after) == (1, "same-model", 2.0)
+    assert loaded.variables == {"upstream.gpu1.key": ("GPU1_KEY",)}
+    assert "canary" not in repr(loaded)
+    assert "canary" not in f"{gpu1.key}"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[server]\nprot = 1", r"server.prot is not known; did you mean `port`\?"),
+        ("[sever]\n", r"sever is not known; did you mean `server`\?"),
+        ('[upstream.a]\nbase_ulr = "x"', r"upstream.a.base_ulr is not known; did you mean `base_url`\?"),
+        ('[upstream.a]\ndeadlines = { idel = "1s" }', r"upstream.a.deadlines.idel is not known; did you mean `idle`\?"),
+        ('[[model]]\nname = "m"\ntargets = [{ target = "a/b", wieght = 1 }]', r"targets\[0\].wieght .* `weight`\?"),
+        ("[server]\nport = 70000", r"\$.server.port"),
+        ('[server]\napi_keys = ["short"]', r"\$.server.api_keys"),
+        ("[engine]\nslots = true", r"\$.engine.slots"),
+        ("[server", "is not TOML"),
+        ('[upstream.a]\ndeadlines = { idle = "5 s" }', r'such as "500ms".*\$.upstream\[...\].deadlines.idle'),
+        ('[[model]]\nname = "m"\ntargets = []', r"\$.model\[0\].targets"),
+        ('[[model]]\nname = "m"\ntargets = ["gpt"]', r"model 'm': targets\[0\]: 'gpt' is not UPSTREAM/MODEL"),
+        ('[[model]]\nname = "m"\ntargets = ["a/b", "a/b"]', r"targets\[1\]: 'a/b' is named twice"),
+        ('[[model]]\nname = "m"\ntargets = ["a/*"]', r"the \* in 'a/\*' stands for nothing"),
+        ('[[model]]\nname = "m*"\naliases = ["n"]\ntargets = ["a/*"]', "one \\*, and so has each alias"),
+        ('[[model]]\nname = "m*"\ndefault = true\ntargets = ["a/*"]', "can't be the default"),
+        ('[[model]]\nname = "m"\naliases = ["m"]\ntargets = ["a/b"]', "'m' is given 2 times"),
+        ("[upstream.local]\n", "means the models of this machine"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
+    file = written(tmp_path, text)
+    with pytest.raises(Failure, match=said) as caught:
+        read(file, {}, {})
+    assert str(file) in caught.value.message
+
+
+def test_only_one_default(tmp_path: Path) -> None:
+    one = '[[model]]\nname = "{}"\ntargets = ["a/b"]\ndefault = true\n'
+    with pytest.raises(Failure, match="'x' and 'y' are both the default"):
+        read(written(tmp_path, one.format("x") + one.format("y")), {}, {})
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match=r"none.toml can't be read: No such file"):
+        read(tmp_path / "none.toml", {}, {})
+
+
+def test_an_unset_variable_is_named_with_its_place(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match=r"riverrun.toml.*upstream.gpu1.key: .* GPU1_KEY is not set"):
+        read(written(tmp_path, EXAMPLE), {}, {"GPU1_KEY": ""})
+
+
+def test_a_key_is_not_shown_in_the_message(tmp_path: Path) -> None:
+    with pytest.raises(Failure) as caught:
+        read(None, {}, {"RIVERRUN_API_KEY": "hunter2"})
+    assert "hunter2" not in caught.value.message
+    file = written(tmp_path, '[[model]]\nname = "m"\ntargets = ["${KEY}"]')
+    with pytest.raises(Failure) as caught:
+        read(file, {}, {"KEY": "canary-4711"})
+    assert "canary" not in caught.value.message
+    assert "${KEY}" in caught.value.message

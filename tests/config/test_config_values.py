@@ -1,0 +1,36 @@
+"""Durations and secrets."""
+
+import pytest
+
+from riverrun.config.values import ClientKey, Duration, Secret
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"), [("500ms", 0.5), ("5s", 5.0), ("1.5s", 1.5), ("10m", 600.0), ("1h", 3600.0), (3, 3.0)]
+)
+def test_a_duration(written: object, seconds: float) -> None:
+    assert Duration.of(written).limit == seconds
+
+
+def test_off_is_no_limit() -> None:
+    assert Duration.of("off").limit is None
+
+
+@pytest.mark.parametrize("written", ["", "5", "s", "-1s", "0s", "1d", "5s ", 0, -1, True, float("nan"), float("inf")])
+def test_what_is_no_duration(written: object) -> None:
+    with pytest.raises(ValueError, match="Expected a duration"):
+        Duration.of(written)
+
+
+def test_a_secret_is_never_shown() -> None:
+    secret = Secret("canary")
+    assert f"{secret} {secret!r} {[secret]}" == "… … […]"
+    assert secret.reveal() == "canary"
+    assert secret == Secret("canary")
+    assert len({secret, Secret("canary"), Secret("other")}) == 2
+
+
+def test_a_client_key_has_to_be_long() -> None:
+    with pytest.raises(ValueError, match="at least 16") as caught:
+        ClientKey("canary")
+    assert "canary" not in str(caught.value)
