@@ -85,4 +85,3 @@ WHOLE = [
     for language in LANGUAGES.values()
     for path in sorted((RECORDINGS / language.folder).glob("*.json.json"))
 ]
-

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from riverrun.dialects.openai import OpenAI
@@ -166,3 +167,28 @@ def test_schema_tools_leave_no_tools_in_the_request() -> None:
     assert none["messages"] == HELLO
     failure = refused(ask(tools=TOOLS, logprobs=True), engine(tools="schema"))
     assert failure.param == "logprobs"
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+def test_a_limit_that_the_engine_would_misread_is_the_context(name: str) -> None:
+    for value in (2**31, 2**32 + 5, 2**63):
+        body: dict[str, Any] = {name: value}
+        assert sent(ask(**body), engine(context=4096))["max_tokens"] == 4096
+        assert sent(ask(**body), engine())["max_tokens"] == 2**31 - 1
+    assert sent(ask(max_tokens=2**32 + 5), target())["max_tokens"] == 2**32 + 5
+
+
+def test_a_seed_that_the_caller_gave_keeps_the_cache_out_of_the_answer() -> None:
+    one = ask(seed=3)
+    assert sent(one, engine())["cache_prompt"] is True
+    repeatable = msgspec.structs.replace(one, repeatable=True)
+    assert sent(repeatable, engine())["cache_prompt"] is False
+    assert "cache_prompt" not in sent(repeatable, target())
+
+
+@pytest.mark.parametrize(
+    ("stop", "expected"), [([""], None), ("", None), (["", "a"], ["a"]), ("a", "a"), (["a"], ["a"])]
+)
+def test_an_empty_stop_text_stops_nothing(stop: object, expected: object) -> None:
+    for to in (engine(), target()):
+        assert sent(ask(stop=stop), to).get("stop") == expected

@@ -309,3 +309,17 @@ def test_a_whole_answer_that_is_none(body: bytes, cause: Cause) -> None:
     with pytest.raises(Failure) as caught:
         reader().whole(body)
     assert caught.value.cause is cause
+
+
+def test_the_engines_tokens_spell_its_text_also_where_it_leaves_a_fence_out() -> None:
+    def logprobs(text: str) -> dict[str, Any]:
+        return {"content": [{"token": text, "logprob": -1, "bytes": list(text.encode()), "top_logprobs": []}]}
+
+    events = []
+    for content, token in ((None, "```"), ("{", "\n{"), ("}", "}")):
+        choice = {"index": 0, "delta": {"content": content}, "finish_reason": None, "logprobs": logprobs(token)}
+        events.append(json.dumps({"model": "m", "choices": [choice]}).encode())
+    deltas = read([*events, STOP, DONE], engine(), ask(logprobs=True))
+    texts = [each for each in deltas if isinstance(each, Text)]
+    assert [json.loads(each.literal) for each in texts] == ["{", "}"]
+    assert [json.loads(each.logprobs or b"")[0]["bytes"] for each in texts] == [[123], [125]]

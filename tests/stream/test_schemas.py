@@ -56,6 +56,8 @@ def test_true_is_any_value() -> None:
         {"$ref": "http://127.0.0.1/x.json"},
         {"$ref": "#/$defs/none"},
         {"$ref": 5},
+        {"$ref": "#anchor"},
+        {"$ref": "#"},
         {"$defs": {"a_b": {}, "a-b": {}}, "anyOf": [{"$ref": "#/$defs/a_b"}, {"$ref": "#/$defs/a-b"}]},
     ],
 )
@@ -87,3 +89,21 @@ def test_what_it_passes_over_is_refused_only_where_a_guarantee_was_asked_for(sch
 def test_what_it_holds_is_kept_when_a_guarantee_is_asked_for() -> None:
     schema: Any = {"type": "object", "properties": {"a": {"type": "integer", "minimum": 3}, "b": {"pattern": "^a+$"}}}
     assert fitted(schema, Place("tools", "f", strict=True)) == schema
+
+
+def test_a_schema_that_refers_to_the_whole_is_hoisted_where_the_converter_follows() -> None:
+    schema: Any = {"properties": {"child": {"anyOf": [{"$ref": "#"}, {"$ref": "#/$defs/N"}]}}, "$defs": {"N": {}}}
+    inner = {"anyOf": [{"$ref": "#/$defs/root"}, {"$ref": "#/$defs/root/$defs/N"}]}
+    assert fitted(schema, Place("response_format", "response_format")) == {
+        "$ref": "#/$defs/root",
+        "$defs": {"root": {"properties": {"child": inner}, "$defs": {"N": {}}}},
+    }
+    assert fitted(schema, THERE)["properties"] == {
+        "child": {"anyOf": [{"$ref": "#/$defs/f0"}, {"$ref": "#/$defs/f0/$defs/N"}]}
+    }
+
+
+def test_a_refusal_names_the_place() -> None:
+    with pytest.raises(Failure) as caught:
+        fitted({"properties": {"a": {"items": {"type": "integer", "minimum": 5, "maximum": 1}}}}, THERE)
+    assert "function 'f': at #/properties/a/items/minimum: no integer is within" in caught.value.message

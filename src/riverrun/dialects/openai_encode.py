@@ -13,6 +13,8 @@ import msgspec
 
 from riverrun.dialects.contract import Outgoing
 from riverrun.dialects.openai_history import go_on, taken_back
+from riverrun.dialects.prompt_size import refuse_hopeless
+from riverrun.dialects.ranges import refuse_out_of_range
 from riverrun.dialects.rows import Row
 from riverrun.failures import Failure, bad_request
 from riverrun.routing.target import Target
@@ -29,6 +31,9 @@ Body = dict[str, JsonValue]
 LARGEST_SEED = 2**32 - 1
 """The largest unsigned 32-bit seed. llama.cpp takes it for "draw one", so it is never sent."""
 
+MOST = 2**31 - 1
+"""The largest number of tokens that 32 bits hold."""
+
 MODALITIES = {"image_url": "image", "input_audio": "audio", "file": "file"}
 """What a content part that is not text asks of a model."""
 
@@ -40,6 +45,7 @@ class _Draft:
         self.chat: Chat = ask.chat if row.functions and target.tools == "native" else modern(ask.chat)
         self.choices = len(ask.choices)
         self.prefill = ask.prefill
+        self.repeatable = ask.repeatable
         self.target = target
         self.row = row
         self.body: Body = {name: value for name, value in self.chat.body.items() if value is not None}
@@ -66,6 +72,8 @@ def _refuse(draft: _Draft) -> None:
             raise _unsupported(name, draft.target)
     if draft.row.parts == "target" and "audio" in (draft.chat.request.modalities or ()):
         raise _unsupported("modalities", draft.target)
+    refuse_out_of_range(draft.body, draft.row.ranges, draft.target.context)
+    refuse_hopeless(draft.body["messages"], draft.row.longest_token, draft.target.context)
     menu(draft.chat)  # custom tools have no place in the stream's alphabet, so no row takes them
 
 
@@ -179,9 +187,13 @@ def _part(part: JsonValue, at: str, draft: _Draft) -> JsonValue:
 
 def _sampling(draft: _Draft) -> None:
     body, row = draft.body, draft.row
+    _stops(draft)
     for old, new in row.rename.items():
         if old in body:
             body[new] = body.pop(old)
+    for name in row.clamped:
+        if isinstance(value := body.get(name), int):
+            body[name] = min(value, draft.target.context or MOST)
     for name, value in draft.target.sampling:
         body.setdefault(name, value)
     seed = draft.chat.request.seed
@@ -190,6 +202,15 @@ def _sampling(draft: _Draft) -> None:
     if draft.chat.request.logprobs and row.least_top_logprobs:
         body["top_logprobs"] = max(draft.chat.request.top_logprobs or 0, row.least_top_logprobs)
     _refuse_unknown_tokens(draft)
+
+
+def _stops(draft: _Draft) -> None:
+    """Without the empty texts, which stop nothing; some upstreams would stop at once."""
+    stops, given = draft.chat.request.stops, draft.body.get("stop")
+    if isinstance(given, list) and "" in given:
+        draft.body["stop"] = list(stops)
+    if not stops:
+        draft.body.pop("stop", None)
 
 
 def _refuse_unknown_tokens(draft: _Draft) -> None:
@@ -222,7 +243,7 @@ def _stream(draft: _Draft) -> None:
         draft.body["stream_options"] = {"include_usage": True}
     if draft.choices > 1:
         draft.body["n"] = draft.choices
-    draft.body.update(draft.row.constants)
+    draft.body.update({**draft.row.constants, **(draft.row.seeded if draft.repeatable else {})})
     if draft.prefill:
         go_on(draft.body, draft.prefill, draft.row.prefill_of(draft.target.model))
 

@@ -24,7 +24,7 @@ from riverrun.dialects.openai_events import (
     spoken,
 )
 from riverrun.dialects.openai_failure import stream_failure
-from riverrun.dialects.openai_logprobs import trimmed
+from riverrun.dialects.openai_logprobs import Spelling, trimmed
 from riverrun.dialects.openai_usage import usage_of
 from riverrun.dialects.rows import Row
 from riverrun.dialects.surrogates import LoneSurrogate, Surrogates
@@ -58,6 +58,7 @@ class _Choice:
     def __init__(self, ask_id: str, number: int) -> None:
         self.number = number  # ours
         self.calls = CallReader(ask_id, number)
+        self.spelling = Spelling()
         self.finished = False
 
 
@@ -171,7 +172,7 @@ class OpenAIReader:
 
     def _said(self, choice: _Choice, said: Said, logprobs: Raw, out: list[Delta]) -> None:
         """An absent field is an empty Raw, which is false: that keeps the hot path short."""
-        tokens = trimmed(logprobs, self._most) if self._logprobs else NO_TOKENS
+        tokens = self._tokens(choice, said, logprobs) if self._logprobs else NO_TOKENS
         number = choice.number
         if said.reasoning_content or said.reasoning or said.reasoning_details:
             _reasoning(number, said, out)
@@ -187,6 +188,11 @@ class OpenAIReader:
             out += choice.calls.legacy(said.function_call)
         if said.annotations or said.audio:
             _beside(number, said, out)
+
+    def _tokens(self, choice: _Choice, said: Said, logprobs: Raw) -> tuple[bytes | None, bytes | None]:
+        if self._row.logprobs == "unspoken":
+            return choice.spelling.spelled(logprobs, self._most, said.content)
+        return trimmed(logprobs, self._most)
 
     def _finished(self, choice: _Choice, word: str, out: list[Delta]) -> None:
         if choice.finished:

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from riverrun.dialects.ranges import Range
 from riverrun.stream.deltas import FinishReason
 from riverrun.wire.jsonvalue import JsonObject
 
@@ -32,13 +33,17 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     base URL; `{model}` stands for the model's name.
 
     What it takes
-    `extra`: the parameters beyond the API's own, or "any" where its own validation decides. `ours`: what
+    `extra`: the parameters beyond the API's own, or "any" where its own validation decides. `ranges`: what they may
+    be, where a value could do harm. `ours`: what
     riverrun does itself and never passes on. `refused`: what changes the meaning and can't be said there (400).
     `dropped`: hints that it does not know. `rename`: a parameter's name there; where both names are given the left
     one wins. `constants`: sent with every request. `effort`: what a `reasoning_effort` becomes; without the table
     it is passed on, with it an effort that is not in it is a dropped hint. `roles`: its names of the roles.
     `n`: "fan-out" where it gives one choice a call. `usage`: "always" where it counts unasked and would refuse
     `stream_options`. `seed`: "uint32" folds the 64-bit seed and avoids the number that means random.
+    `seeded`: sent beside the constants where the caller gave a seed, for an answer that comes out the same each time.
+    `clamped`: numbers that it would misread above the target's context. `longest_token`: no token has more bytes, so
+    that a hopeless prompt is refused at once; 0 where that is not known.
     `draw_seed`: a request without a seed gets one, because the same seed gives the same answer there.
     `parts`: "target" lets only the target's modalities through, as data and not as URLs. `tool_choice`: "words" for
     none, auto and required alone, "auto" where a call can't be asked for. `functions`: knows the deprecated
@@ -56,6 +61,7 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     How it answers
     `model`, `fingerprint`: whose word stands in the answer. `finish`: "implied" where [DONE] alone ends a choice.
+    `logprobs`: "unspoken" where it lists tokens that are not in the text: a fence around JSON, a thought.
     `finish_reasons`: its own words for the API's reasons; "error" is a failure.
     """
 
@@ -66,11 +72,15 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     path: str = "/chat/completions"
 
     extra: Literal["any"] | tuple[str, ...] = ()
+    ranges: dict[str, Range] = {}
     ours: tuple[str, ...] = ("stream", "stream_options", "n")
     refused: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
     rename: dict[str, str] = {}
     constants: JsonObject = {}
+    seeded: JsonObject = {}
+    clamped: tuple[str, ...] = ()
+    longest_token: int = 0
     effort: dict[str, JsonObject] | None = None
     roles: dict[str, str] = {}
     n: Literal["native", "fan-out"] = "native"
@@ -92,6 +102,7 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     model: Literal["reported", "target"] = "reported"
     fingerprint: Literal["reported", "target"] = "reported"
     finish: Literal["required", "implied"] = "required"
+    logprobs: Literal["spoken", "unspoken"] = "spoken"
     finish_reasons: dict[str, FinishReason | Literal["error"]] = {}
 
     def prefill_of(self, model: str) -> Prefill:

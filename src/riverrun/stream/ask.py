@@ -12,8 +12,8 @@ class Ask(msgspec.Struct, frozen=True):
 
     `choices[i]` is our number for the upstream's choice `i`, so a branch of a fan-out is an ask for one choice.
     `caller` names who waits (a tenant, or an address), for fairness. `created` is in Unix seconds.
-    `prefill`: the answer's words so far, where the upstream is to go on with them. `repeatable`: the caller gave a seed,
-    so the answer must not depend on what an engine happens to have cached.
+    `prefill`: the answer's words so far, where the upstream is to go on with them. `repeatable`: the caller gave a
+    seed, so the answer must not depend on what an engine happens to have cached.
     """
 
     chat: Chat

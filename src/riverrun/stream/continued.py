@@ -96,7 +96,12 @@ class Seam:
     @property
     def closed(self) -> bool:
         """All that was said has been repeated: the rest passes as it comes."""
-        return not (self._anew or self._calls or any(self._left.values()) or any(self._arguments.values()))
+        return self.repeated and not self._anew
+
+    @property
+    def repeated(self) -> bool:
+        """Nothing that was said and is compared is still missing."""
+        return not (self._calls or any(self._left.values()) or any(self._arguments.values()))
 
     def passed(self, deltas: list[Delta]) -> list[Delta]:
         """The deltas that are new."""
@@ -113,7 +118,7 @@ class Seam:
             rest = self._rest(self._arguments.get(delta.call, ""), delta.literal)
             self._arguments[delta.call] = rest[0]
             return ToolArgs(delta.choice, delta.call, rest[1]) if rest[1] is not None else None
-        if isinstance(delta, Finish) and not self._repeated():
+        if isinstance(delta, Finish) and not self.repeated:
             raise _differs("it ended before it came to where the first answer broke off")
         return delta
 
@@ -144,9 +149,6 @@ class Seam:
         if words.startswith(left):
             return "", literal(words[len(left) :])
         raise _differs("it says something else than the first answer")
-
-    def _repeated(self) -> bool:
-        return not (self._calls or any(self._left.values()) or any(self._arguments.values()))
 
 
 def _differs(how: str) -> Failure:

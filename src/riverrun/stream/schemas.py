@@ -1,8 +1,8 @@
 """A caller's JSON Schema made fit for a grammar: what the grammar can hold to is kept, what it can't is refused.
 
 The facts are llama.cpp's (its converter from JSON Schema to GBNF, tried): it follows references only from the root,
-takes no boolean schema, refuses unknown types, and silently passes over the keywords of `UNHELD`. `strict` asks for
-a guarantee, so there they are refused; otherwise they are hints, as on the official API.
+takes no boolean schema, and silently passes over what `stream.keywords` calls unheld. `strict` asks for a guarantee,
+so there that is refused; otherwise it is a hint, as on the official API.
 """
 
 from __future__ import annotations
@@ -13,22 +13,13 @@ from collections.abc import Iterator
 import msgspec
 
 from riverrun.failures import Failure, bad_request
+from riverrun.stream.keywords import Schema, flaws, narrowed
 from riverrun.wire.jsonvalue import JsonValue
 
-Schema = dict[str, JsonValue]
-
-TYPES = frozenset({"object", "array", "string", "number", "integer", "boolean", "null"})
 MAPS = frozenset({"properties", "$defs", "definitions"})
 LISTS = frozenset({"anyOf", "oneOf", "allOf", "prefixItems", "items"})
-BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
-"""Held for integers, and for no other numbers."""
-UNHELD = frozenset(
-    {
-        "not", "if", "then", "else", "dependentRequired", "dependentSchemas", "patternProperties", "propertyNames",
-        "contains", "uniqueItems", "multipleOf", "unevaluatedProperties", "unevaluatedItems",
-        "minProperties", "maxProperties",
-    }
-)  # fmt: skip
+HOISTED = "#/$defs/root"
+"""Where a schema stands that refers to itself as a whole."""
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -42,9 +33,12 @@ class Place(msgspec.Struct, frozen=True):
 
 def fitted(schema: Schema, place: Place) -> Schema:
     """The schema as it may stand at `place.root` of a larger one. Raises Failure (400) for what can't be held to."""
+    hoisted = place.root == "#" and "#" in _references(schema)
+    if hoisted:  # the converter follows no reference to the whole
+        place = msgspec.structs.replace(place, root=HOISTED)
     out = _object(schema, schema, place, "#")
     _refuse_clashes(out, place)
-    return out
+    return {"$ref": HOISTED, "$defs": {HOISTED.rpartition("/")[2]: out}} if hoisted else out
 
 
 def _any(value: JsonValue, whole: Schema, place: Place, at: str) -> JsonValue:
@@ -56,11 +50,13 @@ def _any(value: JsonValue, whole: Schema, place: Place, at: str) -> JsonValue:
 
 
 def _object(schema: Schema, whole: Schema, place: Place, at: str) -> Schema:
+    for name, why in flaws(schema, strict=place.strict):
+        raise _refusal(place, f"{at}/{name}", why)
     out: Schema = {}
-    for name, value in schema.items():
+    for name, value in narrowed(schema).items():
         here = f"{at}/{name}"
         if name == "$ref":
-            out[name] = _reference(value, whole, place, here)
+            out[name] = _reference(schema, whole, place, here)
         elif name in MAPS and isinstance(value, dict):
             out[name] = {key: _any(each, whole, place, f"{here}/{key}") for key, each in value.items()}
         elif name in LISTS and isinstance(value, list):
@@ -68,30 +64,13 @@ def _object(schema: Schema, whole: Schema, place: Place, at: str) -> Schema:
         elif name == "items" or (name == "additionalProperties" and isinstance(value, dict)):
             out[name] = _any(value, whole, place, here)
         else:
-            _check_keyword(name, schema, place, here)
             out[name] = value
     return out
 
 
-def _check_keyword(name: str, schema: Schema, place: Place, at: str) -> None:
-    value = schema[name]
-    if name == "type" and not TYPES.issuperset(value if isinstance(value, list) else [value]):
-        raise _refusal(place, at, f"{value!r} is no JSON Schema type")
-    unheld = (
-        name in UNHELD
-        or (name in BOUNDS and schema.get("type") != "integer")
-        or (name == "pattern" and not _anchored(value))
-    )
-    if place.strict and unheld:
-        raise _refusal(place, at, f"'{name}' can't be guaranteed by this model's grammar; leave it out, or 'strict'")
-
-
-def _anchored(pattern: JsonValue) -> bool:
-    return isinstance(pattern, str) and pattern.startswith("^") and pattern.endswith("$") and "(?" not in pattern
-
-
-def _reference(value: JsonValue, whole: Schema, place: Place, at: str) -> str:
-    if not isinstance(value, str) or not value.startswith("#"):
+def _reference(schema: Schema, whole: Schema, place: Place, at: str) -> str:
+    value = schema["$ref"]
+    if not isinstance(value, str) or not (value == "#" or value.startswith("#/")):
         raise _refusal(place, at, "only references within the same schema ('#/...') are followed")
     target: JsonValue = whole
     for step in value[1:].split("/")[1:]:
@@ -102,6 +81,8 @@ def _reference(value: JsonValue, whole: Schema, place: Place, at: str) -> str:
             target = target[int(name)]
         else:
             raise _refusal(place, at, f"{value!r} points to nothing in it")
+    if target is schema:
+        raise _refusal(place, at, "it refers to itself, and nothing fits it")
     return place.root + value[1:]
 
 

@@ -13,7 +13,8 @@ from typing import Literal
 import msgspec
 
 from riverrun.failures import bad_request
-from riverrun.stream.schemas import Place, Schema, fitted
+from riverrun.stream.keywords import Schema
+from riverrun.stream.schemas import Place, fitted
 from riverrun.wire.jsonvalue import JsonValue
 from riverrun.wire.messages import AssistantMessage, FunctionToolCall, OnlyText, TextPart, ToolMessage
 from riverrun.wire.options import JsonObjectResponse, JsonSchemaResponse
