@@ -72,7 +72,6 @@ class Engine:
             deterministic=True,
             prefill=True,
             prefill_structured=True,
-            echoes_prefill=True,
             watched=True,
         )
 
