@@ -64,6 +64,16 @@ def test_its_deadlines_are_shown() -> None:
     assert local.split()[-4:] == ["5s", "off", "1m", "off"]
 
 
+def test_fallbacks_are_shown_behind_the_targets(tmp_path: Path) -> None:
+    file = tmp_path / "x.toml"
+    file.write_text(
+        '[upstream.a]\nbase_url = "http://x/v1"\n[engine]\nmodels = []\n'
+        '[[model]]\nname = "m"\ntargets = ["a/1"]\nfallbacks = { content_policy = ["a/2"] }\n'
+    )
+    said = check(str(file))
+    assert said.index("a/1") < said.index("a/2 (after content_policy)")
+
+
 def test_the_example_names_every_setting_and_all_of_it_is_valid_at_once(tmp_path: Path) -> None:
     every = re.sub(r"(?m)^#(?=[a-z])", "", EXAMPLE.read_text(encoding="utf-8"))
     file = tmp_path / "every.toml"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from riverrun.config import Config, Secret, load, read
-from riverrun.failures import Failure
+from riverrun.failures import Cause, Failure
 
 EXAMPLE = """
 [upstream.gpu1]
@@ -23,6 +23,8 @@ retries = 1
 continue = "same-model"
 hedge_after = "2s"
 """
+
+MODEL = '[[model]]\nname = "m"\ntargets = ["a/b"]\n'
 
 
 def written(folder: Path, text: str) -> Path:
@@ -82,6 +84,22 @@ def test_upstreams_and_models_as_the_example_has_them(tmp_path: Path) -> None:
         ('[[model]]\nname = "m*"\naliases = ["n"]\ntargets = ["a/*"]', "one \\*, and so has each alias"),
         ('[[model]]\nname = "m*"\ndefault = true\ntargets = ["a/*"]', "can't be the default"),
         ('[[model]]\nname = "m"\naliases = ["m"]\ntargets = ["a/b"]', "'m' is given 2 times"),
+        (
+            f'{MODEL}fallbacks = {{ context_to_long = ["a/c"] }}',
+            r"fallbacks.context_to_long is not known; did you mean `context_too_long`\?",
+        ),
+        (f'{MODEL}fallbacks = {{ bad_request = ["a/c"] }}', "fallbacks.bad_request is not known"),
+        (f"{MODEL}fallbacks = {{ content_policy = [] }}", r"\$.model\[0\].fallbacks.content_policy"),
+        (
+            f'{MODEL}fallbacks = {{ content_policy = ["gpt"] }}',
+            r"model 'm': fallbacks.content_policy\[0\]: 'gpt' is not UPSTREAM/MODEL",
+        ),
+        (f'{MODEL}fallbacks = {{ upstream_busy = ["a/c", "a/c"] }}', r"upstream_busy\[1\]: 'a/c' is named twice"),
+        (f'{MODEL}fallbacks = {{ upstream_busy = ["a/*"] }}', r"the \* in 'a/\*' stands for nothing"),
+        (
+            f'{MODEL}fallbacks = {{ upstream_busy = [{{ target = "a/c", weight = 1 }}] }}',
+            "fallbacks.upstream_busy: a weight has no meaning here",
+        ),
         ("[upstream.local]\n", "means the models of this machine"),
     ],
 )
@@ -90,6 +108,15 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(Failure, match=said) as caught:
         read(file, {}, {})
     assert str(file) in caught.value.message
+
+
+def test_fallbacks_are_read_by_their_causes(tmp_path: Path) -> None:
+    text = f'{MODEL}fallbacks = {{ context_too_long = ["a/c", {{ target = "a/b", thinks = false }}] }}'
+    (model,) = read(written(tmp_path, text), {}, {}).model
+    assert {cause: [each.target for each in named] for cause, named in model.fallbacks.named.items()} == {
+        Cause.CONTEXT_TOO_LONG: ["a/c", "a/b"]
+    }
+    assert [each.thinks for each in model.reached] == [None, None, False]
 
 
 def test_only_one_default(tmp_path: Path) -> None:

@@ -143,3 +143,65 @@ def test_one_that_fell_silent_in_its_answer_may_be_asked_again() -> None:
     tries.first(ALL)
     assert tries.after(A, fallen(Cause.UPSTREAM_TIMEOUT), ALL, left=30.0, spoke=True) is not None
     assert tries.after(A, fallen(Cause.UPSTREAM_TIMEOUT), ALL, left=30.0, spoke=True) is None
+
+
+D = Target("d", "d", "", "openai")
+EVERY = {"a", "b", "c", "d"}
+
+
+def test_the_fallbacks_of_a_cause_come_in_place_of_the_rest_and_each_once() -> None:
+    for cause in (Cause.CONTENT_POLICY, Cause.UPSTREAM_BUSY, Cause.UPSTREAM_TIMEOUT, Cause.CONTEXT_TOO_LONG):
+        tries = Attempts([A, B], 3, Random(1), {cause: (C, D)})
+        again, asked = tries.first(EVERY), []
+        while again is not None:
+            asked.append((again.target.name, again.pause))
+            again = tries.after(again.target, fallen(cause, 1.0), EVERY, left=30.0)
+        assert asked == [("a", 0.0), ("c", 0.0), ("d", 0.0)]
+
+
+def test_a_fallback_is_asked_once_whatever_it_fails_of() -> None:
+    tries = Attempts([A, B], 3, Random(1), {Cause.CONTENT_POLICY: (C, D)})
+    tries.first(EVERY)
+    for failed, cause, name in ((A, Cause.CONTENT_POLICY, "c"), (C, Cause.UPSTREAM_ERROR, "d")):
+        again = tries.after(failed, fallen(cause), EVERY, left=30.0)
+        assert again is not None
+        assert again.target.name == name
+    assert tries.after(D, fallen(Cause.UPSTREAM_ERROR), EVERY, left=30.0) is None
+
+
+def test_one_cause_may_lead_to_anothers_fallbacks_and_never_back() -> None:
+    tries = Attempts([A, B], 0, Random(1), {Cause.CONTENT_POLICY: (C, A), Cause.UPSTREAM_BUSY: (D, C)})
+    tries.first(EVERY)
+    steps = ((A, Cause.UPSTREAM_BUSY, D), (D, Cause.CONTENT_POLICY, C), (C, Cause.UPSTREAM_BUSY, None))
+    for failed, cause, expected in steps:
+        again = tries.after(failed, fallen(cause), EVERY, left=30.0)
+        assert (again.target if again is not None else None) == expected
+
+
+def test_a_fallback_that_is_known_to_be_down_is_passed_over() -> None:
+    tries = Attempts([A, B], 1, Random(1), {Cause.UPSTREAM_BUSY: (C, D)})
+    assert {target.name for target in tries.everyone()} == EVERY
+    tries.first(EVERY)
+    again = tries.after(A, fallen(Cause.UPSTREAM_BUSY), EVERY - {"c"}, left=30.0)
+    assert again is not None
+    assert again.target == D
+
+
+def test_other_causes_and_what_was_seen_go_the_usual_way() -> None:
+    tries = Attempts([A, B], 0, Random(1), {Cause.UPSTREAM_BUSY: (C,)})
+    tries.first(EVERY)
+    again = tries.copy().after(A, fallen(Cause.UPSTREAM_ERROR), EVERY, left=30.0)
+    assert again is not None
+    assert again.target == B
+    again = tries.after(A, fallen(Cause.UPSTREAM_BUSY), EVERY, left=30.0, spoke=True, seen=True)
+    assert again is not None
+    assert again.target == B
+
+
+def test_a_fallback_that_broke_in_its_answer_may_go_on_with_it() -> None:
+    tries = Attempts([A, B], 1, Random(1), {Cause.CONTENT_POLICY: (C,)})
+    tries.first(EVERY)
+    tries.after(A, fallen(Cause.CONTENT_POLICY), EVERY, left=30.0)
+    again = tries.copy().after(C, fallen(Cause.UPSTREAM_INTERRUPTED), EVERY, left=30.0, spoke=True, seen=True)
+    assert again is not None
+    assert again.target == C

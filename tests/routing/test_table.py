@@ -9,6 +9,7 @@ import pytest
 
 from riverrun.config import Config, ModelConfig
 from riverrun.config.values import decode
+from riverrun.failures import Cause
 from riverrun.routing.model import Model, single
 from riverrun.routing.table import Table
 from riverrun.routing.target import Deadlines, Target
@@ -17,8 +18,9 @@ USUAL = Deadlines(first_token=30.0)
 THINKING = Deadlines(first_token=300.0)
 
 
-def source(upstream: str, model: str) -> Target:
-    return Target(f"{upstream}/{model}", model, "http://x/v1", "compatible", deadlines=USUAL, thinking=THINKING)
+def source(upstream: str, model: str, thinks: bool | None) -> Target:
+    deadlines = THINKING if thinks else USUAL
+    return Target(f"{upstream}/{model}", model, "http://x/v1", "compatible", deadlines=deadlines, thinking=THINKING)
 
 
 def own(name: str) -> Model | None:
@@ -60,6 +62,17 @@ def test_what_is_said_of_a_target_in_its_place() -> None:
     assert (one.context, one.label, other.context, other.label) == (99, "qwen", None, "1")
     assert (one.deadlines.first_token, one.deadlines.idle, one.deadlines.total) == (300.0, 1.0, None)
     assert (other.deadlines, other.thinking) == (USUAL, THINKING)
+
+
+def test_fallbacks_are_targets_too() -> None:
+    named = {"context_too_long": [{"target": "b/*", "context": 99}, "a/fixed"]}
+    found = table({"name": "x*", "targets": ["a/*"], "fallbacks": named}).find("x1")
+    assert found is not None
+    assert {cause: [(each.name, each.context) for each in every] for cause, every in found.fallbacks.items()} == {
+        Cause.CONTEXT_TOO_LONG: [("b/1", 99), ("a/fixed", None)]
+    }
+    with pytest.raises(LookupError, match="zzz"):
+        table({"name": "m", "targets": ["a/1"], "fallbacks": {"upstream_busy": ["zzz/1"]}})
 
 
 def test_an_alias_is_the_same_model() -> None:

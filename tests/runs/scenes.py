@@ -31,14 +31,22 @@ def target(name: str = "tiny", **facts: object) -> Target:
 
 
 class Scene:
-    """One model called `tiny`, whose targets play scripts. `facts` are its first target's; the others bring theirs."""
+    """One model called `tiny`, whose targets play scripts. `facts` are its first target's; the others bring theirs.
+
+    `named` are targets that only the model's fallbacks name.
+    """
 
     def __init__(
-        self, script: Script, *others: tuple[Target, Script], model: Model | None = None, **facts: object
+        self,
+        script: Script,
+        *others: tuple[Target, Script],
+        model: Model | None = None,
+        named: tuple[tuple[Target, Script], ...] = (),
+        **facts: object,
     ) -> None:
         mine = target("tiny", **facts)
         targets = [mine, *(other for other, _ in others)]
-        backends = {mine.row: Scripted(script), **{other.row: Scripted(played) for other, played in others}}
+        backends = {mine.row: Scripted(script), **{other.row: Scripted(played) for other, played in (*others, *named)}}
         tiers = tuple((Weighted(each),) for each in targets)
         tiny = Model("tiny", tiers, retries=0) if model is None else msgspec.structs.replace(model, tiers=tiers)
         self.upstreams = Upstreams(backends)

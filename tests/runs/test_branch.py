@@ -12,7 +12,7 @@ from riverrun.failures import Attempt, Cause, Failure
 from riverrun.routing.model import Model
 from riverrun.routing.target import Target
 from riverrun.stream.ask import Ask
-from riverrun.stream.deltas import Finish, Reasoning, Text, Usage
+from riverrun.stream.deltas import Finish, Reasoning, Text, ToolArgs, ToolOpen, Usage
 from riverrun.stream.flow import Finished, Refused
 from riverrun.tapes.memory import MemoryTape
 from riverrun.wire.chunk import DONE
@@ -83,6 +83,44 @@ def test_a_fault_of_the_client_goes_nowhere_else(cause: Cause) -> None:
     assert ending.failure.cause is cause
     assert ending.failure.attempts == ()
     assert second.asked == []
+
+
+@pytest.mark.parametrize("cause", [Cause.CONTENT_POLICY, Cause.CONTEXT_TOO_LONG, Cause.UPSTREAM_BUSY])
+def test_a_cause_with_fallbacks_goes_to_them_and_past_the_rest(cause: Cause) -> None:
+    rest, gone, last = Log(HELLO), Log(steps(fails())), Log(HELLO)
+    named = (target("three"), target("four"))
+    scene = Scene(
+        steps(fails(cause)),
+        (target("two"), rest),
+        model=Model("tiny", (), fallbacks={cause: named}),
+        named=((named[0], gone), (named[1], last)),
+    )
+    tape = played(scene)
+    assert answered(tape) == "Hello there my friend"
+    assert json.loads(tape.payloads()[0])["model"] == "four"
+    assert (len(rest.asked), len(gone.asked), len(last.asked)) == (0, 1, 1)
+
+
+def test_a_fallback_that_breaks_in_its_answer_says_it_again_itself() -> None:
+    named = target("two", deterministic=True)
+    log = Log(steps(*says("Hel"), BROKEN), steps(*says("Hello"), Say((Finish(0, "stop"),)), End()))
+    model = Model("tiny", (), fallbacks={Cause.CONTENT_POLICY: (named,)})
+    scene = Scene(steps(fails(Cause.CONTENT_POLICY)), model=model, named=((named, log),))
+    assert answered(played(scene)) == "Hello"
+    assert len(log.asked) == 2
+
+
+def test_a_fallback_that_can_not_give_several_choices_at_once_gets_them_one_by_one() -> None:
+    def each(ask: Ask) -> Iterator[Step]:
+        yield Say(tuple(Text(choice, b'"hi"') for choice in ask.choices))
+        yield Say(tuple(Finish(choice, "stop") for choice in ask.choices))
+        yield End()
+
+    named, log = target("two", n="fan-out"), Log(each)
+    model = Model("tiny", (), fallbacks={Cause.CONTENT_POLICY: (named,)})
+    scene = Scene(steps(fails(Cause.CONTENT_POLICY)), model=model, named=((named, log),))
+    assert [choice.message.content for choice in fold(played(scene, n=2).payloads()).choices] == ["hi", "hi"]
+    assert [ask.choices for ask in log.asked] == [(0,), (1,)]
 
 
 def test_a_retry_waits_a_little_and_not_for_ever() -> None:
@@ -264,6 +302,19 @@ def test_a_call_for_several_choices_goes_on_choice_by_choice() -> None:
     tape = played(Scene(broken, (target("two", prefill=True, same="tiny"), second)), n=2)
     assert [choice.message.content for choice in fold(tape.payloads()).choices] == ["zero", "one more"]
     assert [ask.choices for ask in second.asked] == [(1,)]
+
+
+def test_a_call_that_is_held_until_it_is_whole_is_plainly_retried_when_it_is_cut() -> None:
+    call = (ToolOpen(0, 0, "c", "f"), ToolArgs(0, 0, b'"{\\"a\\""'))
+    log = Log(steps(Say(call), BROKEN), steps(Say(call), Say((ToolArgs(0, 0, b'":1}"'), Finish(0, "stop"))), End()))
+    tape = played(Scene(log, model=Model("tiny", (), retries=1, whole_calls=True)))
+    (made,) = list(fold(tape.payloads()).choices[0].message.tool_calls or ())
+    assert made.function.arguments == '{"a":1}'
+    assert len(log.asked) == 2
+    cut = Log(steps(Say(call), BROKEN))
+    assert b"tool_calls" not in b"".join(
+        played(Scene(cut, model=Model("tiny", (), retries=0, whole_calls=True))).payloads()
+    )
 
 
 def test_a_hedge_asks_a_second_target_and_the_first_word_wins() -> None:

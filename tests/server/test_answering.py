@@ -7,8 +7,9 @@ import pytest
 
 from riverrun.config import Config
 from riverrun.config.values import decode
-from riverrun.failures import Failure
+from riverrun.failures import Cause, Failure
 from riverrun.routing.table import Table
+from riverrun.routing.target import Target
 from riverrun.server.answering import Answering, Local, answering, local_names
 
 GPU = {"base_url": "http://gpu1:8000/v1"}
@@ -59,6 +60,53 @@ def test_a_local_model_brings_its_sampling() -> None:
     assert found is not None
     assert dict(found.tiers[0][0].target.sampling)
     assert Local([]).find("smollm2") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "context"),
+    [
+        ("smollm2-135m", None, 8192),
+        ("smollm2-135m", 512, 512),
+        ("smollm2-135m", 65536, 8192),
+        ("qwen3-0.6b", None, 8192),
+        ("qwen3-0.6b", 65536, 32768),
+        ("mine", 512, None),  # nobody knows what it was made for until it runs
+    ],
+)
+def test_the_window_of_a_local_model_is_known_before_it_runs(name: str, said: int | None, context: int | None) -> None:
+    found = Local([name], said).find(name)
+    assert found is not None
+    assert found.tiers[0][0].target.context == context
+
+
+def test_what_a_running_engine_says_of_its_window_counts_more() -> None:
+    local = Local(["smollm2-135m"])
+    local.target = lambda name: Target(name, name, "", "engine", context=4096)
+    assert local.source("smollm2-135m").context == 4096
+
+
+def test_a_target_may_undo_that_its_upstream_thinks() -> None:
+    targets = ["gpu1/a", {"target": "gpu1/b", "thinks": False}, {"target": "gpu2/c", "thinks": True}]
+    gpu1 = {**GPU, "thinks": True, "deadlines": {"idle": "7s"}}
+    found = judged(configured(upstream={"gpu1": gpu1, "gpu2": GPU}, model=[model(*targets)])).table.find("fast")
+    assert found is not None
+    spans = [(tier[0].target.deadlines.first_token, tier[0].target.deadlines.idle) for tier in found.tiers]
+    assert spans == [(300.0, 7.0), (30.0, 7.0), (300.0, 120.0)]
+
+
+def test_a_local_target_may_be_said_to_think() -> None:
+    local = Local(["smollm2-135m"])
+    assert local.source("smollm2-135m", True).deadlines.first_token == 300.0
+    assert local.source("smollm2-135m").deadlines == local.source("smollm2-135m", False).deadlines
+
+
+def test_an_upstream_or_local_model_that_only_fallbacks_name_is_found() -> None:
+    named = {"content_policy": ["groq/q", "local/smollm2"]}
+    config = configured(upstream={"gpu1": GPU}, model=[model("gpu1/q", fallbacks=named)])
+    found = judged(config, {"GROQ_API_KEY": "k"}).table.find("fast")
+    assert found is not None
+    assert [each.name for each in found.fallbacks[Cause.CONTENT_POLICY]] == ["groq/q", "smollm2-135m"]
+    assert "smollm2" in local_names(config)
 
 
 def test_rows_that_the_operator_changed_are_given() -> None:

@@ -347,6 +347,19 @@ def test_a_strange_parameter_is_named_harmlessly(name: str) -> None:
         assert value.decode().isprintable()
 
 
+def test_a_strict_server_refuses_what_it_would_drop() -> None:
+    async def main() -> None:
+        dropping, whole = Committed("tiny", ("user",)), Committed("tiny")
+        lenient, strict = (Chat(Scene(text("a")).runs, ServerConfig(strict=strict)) for strict in (False, True))
+        assert lenient._carried(dropping) is dropping
+        assert strict._carried(whole) is whole
+        with pytest.raises(Failure, match="'user' can't be carried to tiny") as caught:
+            strict._carried(dropping)
+        assert (caught.value.status, caught.value.param) == (400, "user")
+
+    run(main())
+
+
 def test_dropped_parameters_are_named_up_to_a_limit() -> None:
     names = tuple(f"p{number}" for number in range(100_000))
     listed = dict(_facts(Committed("tiny", names)))[b"x-riverrun-dropped"]

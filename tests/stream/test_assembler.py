@@ -189,6 +189,17 @@ def test_o12_annotations_are_numbered() -> None:
     ]
 
 
+@pytest.mark.parametrize("fields", [("reasoning_content",), ("reasoning",), ("reasoning_content", "reasoning")])
+def test_thoughts_are_told_in_the_field_that_is_wanted(fields: tuple[str, ...]) -> None:
+    plan = Plan(thoughts=tuple(name.encode() for name in fields))
+    payloads = assembled([Reasoning(0, b'"hm"'), text("a"), Finish(0, "stop")], plan)
+    assert deltas_of(payloads)[1][1] == dict.fromkeys(fields, "hm")
+    message = fold(payloads).choices[0].message
+    assert (message.reasoning_content, message.reasoning) == tuple(
+        "hm" if name in fields else None for name in ("reasoning_content", "reasoning")
+    )
+
+
 def test_o12_signatures_are_numbered() -> None:
     payloads = assembled([Signature(0, b'{"signature":"a"}'), Signature(0, b'{"signature":"b"}')], end=False)
     assert [delta["reasoning_details"] for _, delta, _ in deltas_of(payloads)[1:]] == [  # type: ignore[index]

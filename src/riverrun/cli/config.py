@@ -58,7 +58,8 @@ def default_file() -> Path | None:
 
 def foreseen(config: Config) -> Answering:
     """Who would answer, without fetching or starting anything. Raises Failure or ModelError."""
-    return answering(config, os.environ, Local(foreseen_models(local_names(config))))
+    local = Local(foreseen_models(local_names(config)), config.engine.context)
+    return answering(config, os.environ, local)
 
 
 def shown(judged: Answering) -> Table:
@@ -81,6 +82,9 @@ def _rows(name: str, model: Model) -> Iterator[tuple[str, ...]]:
             share = f" (weight {each.weight:g})" if len(tier) > 1 else ""
             yield name, each.target.name + share, *_spans(each.target.deadlines)
             name = ""
+    for cause, targets in model.fallbacks.items():
+        for target in targets:
+            yield "", f"{target.name} (after {cause.name.lower()})", *_spans(target.deadlines)
 
 
 def _spans(deadlines: Deadlines) -> tuple[str, ...]:

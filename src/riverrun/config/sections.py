@@ -35,6 +35,8 @@ class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     connections: Positive | None = None
     """In all; None: as many as the descriptor limit leaves room for."""
     connections_per_address: Positive = 256
+    reasoning: Literal["reasoning_content", "reasoning", "both"] = "reasoning_content"
+    """The field in which clients are given what a model thinks; they disagree about its name."""
     commit_after: Seconds = 10.0
     """A stream without content answers 200 after so long and sends heartbeats, so that no balancer cuts it."""
     heartbeat: Seconds = 10.0

@@ -5,12 +5,14 @@ Knows what may be written; which languages and providers there are is the dialec
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 from riverrun.config.values import Duration, Secret
+from riverrun.failures import Cause
 
 UpstreamName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
@@ -82,8 +84,8 @@ class TargetConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     context: Annotated[int, Meta(ge=1)] | None = None
     same: str = ""
     """Targets of one label are the same model and go on with each other's answers; without it the model's name."""
-    thinks: bool = False
-    """This one thinks, whatever holds for its upstream."""
+    thinks: bool | None = None
+    """Whether this one thinks, whatever holds for its upstream; None: as that says."""
     deadlines: DeadlinesConfig = DeadlinesConfig()
 
     @property
@@ -96,12 +98,34 @@ class TargetConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.target.partition("/")[2]
 
 
+Targets = Annotated[tuple[str | TargetConfig, ...], Meta(min_length=1)]
+
+
+class FallbacksConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`fallbacks`: by a cause's name, who is asked next after a failure of that cause, in place of the other targets.
+
+    Here are the causes that else go nowhere, or that another order suits better. Each target is asked once, in order.
+    """
+
+    context_too_long: Targets = ()
+    """Taken at the operator's word: also where nobody says that their windows are larger."""
+    content_policy: Targets = ()
+    upstream_busy: Targets = ()
+    upstream_timeout: Targets = ()
+
+    @property
+    def named(self) -> Mapping[Cause, tuple[TargetConfig, ...]]:
+        """The causes that were written, each with its targets in full."""
+        written: dict[str, tuple[str | TargetConfig, ...]] = msgspec.structs.asdict(self)
+        return {Cause[name.upper()]: _in_full(targets) for name, targets in written.items() if targets}
+
+
 class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[[model]]`: a name that clients ask for, and who answers."""
 
     name: Annotated[str, Meta(min_length=1, max_length=256)]
     """One `*` in it stands for anything, and for the same in the targets."""
-    targets: Annotated[tuple[str | TargetConfig, ...], Meta(min_length=1)]
+    targets: Targets
     """In the order in which they are asked."""
     aliases: tuple[Annotated[str, Meta(min_length=1, max_length=256)], ...] = ()
     default: bool = False
@@ -112,12 +136,25 @@ class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who may go on with an answer that broke off: targets of the same model, any one, or nobody."""
     hedge_after: Duration | None = None
     """Without a word for so long the next target is asked as well, and the first one to speak wins."""
+    tool_calls: Literal["stream", "whole"] = "stream"
+    """"whole": a tool call is passed on once it is complete."""
+    fallbacks: FallbacksConfig = FallbacksConfig()
+    """Who is asked instead of the other targets, by the cause of a failure before any content."""
 
     @property
     def tried(self) -> tuple[TargetConfig, ...]:
         """The targets, each one in full."""
-        return tuple(TargetConfig(each) if isinstance(each, str) else each for each in self.targets)
+        return _in_full(self.targets)
+
+    @property
+    def reached(self) -> tuple[TargetConfig, ...]:
+        """Everyone who may come to answer: the targets, then the fallbacks."""
+        return (*self.tried, *(target for targets in self.fallbacks.named.values() for target in targets))
 
     @property
     def names(self) -> tuple[str, ...]:
         return (self.name, *self.aliases)
+
+
+def _in_full(targets: tuple[str | TargetConfig, ...]) -> tuple[TargetConfig, ...]:
+    return tuple(TargetConfig(each) if isinstance(each, str) else each for each in targets)

@@ -52,14 +52,23 @@ def _wrong_in(model: ModelConfig) -> Iterator[str]:
         yield "a name has one *, and so has each alias, or none has"
     if model.default and starred != {0}:
         yield "a name with a * can't be the default"
+    stars = 1 if starred == {1} else 0
+    yield from _wrong_among("targets", model.tried, stars)
+    for cause, targets in model.fallbacks.named.items():
+        place = f"fallbacks.{cause.name.lower()}"
+        yield from _wrong_among(place, targets, stars)
+        if any(target.weight is not None for target in targets):
+            yield f"{place}: a weight has no meaning here: fallbacks are asked in their order; leave it out"
+
+
+def _wrong_among(name: str, targets: tuple[TargetConfig, ...], stars: int) -> Iterator[str]:
     seen: set[str] = set()
-    for place, written in enumerate(model.targets):
-        if isinstance(written, str) and not all(written.partition("/")):
-            yield f"targets[{place}]: {written!r} is not UPSTREAM/MODEL"
-            continue
-        target = TargetConfig(written) if isinstance(written, str) else written
+    for index, target in enumerate(targets):
+        place = f"{name}[{index}]"
+        if not all(target.target.partition("/")):
+            yield f"{place}: {target.target!r} is not UPSTREAM/MODEL"
         if target.target in seen:
-            yield f"targets[{place}]: {target.target!r} is named twice"
+            yield f"{place}: {target.target!r} is named twice"
         seen.add(target.target)
-        if target.target.count("*") > (1 if starred == {1} else 0) or "*" in target.upstream:
-            yield f"targets[{place}]: the * in {target.target!r} stands for nothing: the model's name has none"
+        if target.target.count("*") > stars or "*" in target.upstream:
+            yield f"{place}: the * in {target.target!r} stands for nothing: the model's name has none"

@@ -38,9 +38,10 @@ class Upstream(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         return f"Upstream({self.name!r}, row={self.row_name!r}, base_url={self.base_url!r})"
 
-    def target(self, model: str) -> Target:
-        """The model that this upstream knows by that name."""
+    def target(self, model: str, thinks: bool | None = None) -> Target:
+        """The model that this upstream knows by that name. `thinks`: whether that one does, whatever it says itself."""
         row, settings = self.row, self.settings
+        thinks = settings.thinks if thinks is None else thinks
         thinking = given(THINKING, settings.deadlines)
         return Target(
             name=f"{self.name}/{model}",
@@ -50,7 +51,7 @@ class Upstream(msgspec.Struct, frozen=True):
             dialect=row.dialect,
             key=self.key,
             auth=row.auth,
-            deadlines=thinking if settings.thinks else given(HOSTED, settings.deadlines),
+            deadlines=thinking if thinks else given(HOSTED, settings.deadlines),
             thinking=thinking,
             tools=settings.tools or "native",
             context=settings.context,

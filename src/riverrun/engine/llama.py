@@ -16,9 +16,8 @@ from xllamacpp import CommonParams
 from riverrun.engine import gguf, memory, probe
 from riverrun.engine.cores import engine_threads
 from riverrun.engine.folder import digest
-from riverrun.engine.settings import ChildSettings, NotReady, Ready, Report, fingerprint
+from riverrun.engine.settings import DEFAULT_CONTEXT, ChildSettings, NotReady, Ready, Report, fingerprint
 
-DEFAULT_CONTEXT = 8192
 CPU_BATCH = 256
 """A prompt in one slot silences the others for as long as one batch takes: 3.5 s at 256 on two cores, 21 s at 2048."""
 GPU_BATCH = 2048

@@ -7,6 +7,9 @@ from typing import Literal
 
 import msgspec
 
+DEFAULT_CONTEXT = 8192
+"""Tokens per slot where nobody says anything, and where the model was not made for less."""
+
 
 class ChildSettings(msgspec.Struct, frozen=True):
     """How to run one model. None is chosen by the child, from the model or the machine.

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from riverrun.failures import Cause, Failure
+from riverrun.routing.model import Fallbacks
 from riverrun.routing.target import Target
 
 
@@ -52,22 +53,31 @@ class Again(msgspec.Struct, frozen=True):
 
 
 class Attempts:
-    """The attempts of one branch: who was asked how often, and who is next. `targets` in order of preference."""
+    """The attempts of one branch: who was asked how often, and who is next. `targets` in order of preference.
 
-    def __init__(self, targets: list[Target], retries: int, random: Random) -> None:
+    A failure before content whose cause has `fallbacks` puts those in the targets' place; each is asked once then.
+    """
+
+    def __init__(self, targets: list[Target], retries: int, random: Random, fallbacks: Fallbacks | None = None) -> None:
         self.targets = targets
         self._retries = retries
         self._random = random
+        self._fallbacks: Fallbacks = fallbacks or {}
+        self._fallen = False  # the targets are fallbacks now
         self._asked: dict[str, int] = {}
         self._over: set[str] = set()  # not to be asked again
         self._larger_than: int | None = None  # tokens of context that were too few, 0 where nobody knows how many
 
     def copy(self) -> Attempts:
         """For a part of the branch that goes on by itself."""
-        copied = Attempts(self.targets, self._retries, self._random)
+        copied = Attempts(self.targets, self._retries, self._random, self._fallbacks)
         copied._asked, copied._over = dict(self._asked), set(self._over)
-        copied._larger_than = self._larger_than
+        copied._larger_than, copied._fallen = self._larger_than, self._fallen
         return copied
+
+    def everyone(self) -> list[Target]:
+        """All who may come to be asked: the targets and the fallbacks."""
+        return [*self.targets, *(target for targets in self._fallbacks.values() for target in targets)]
 
     def first(self, admitted: set[str]) -> Again | None:
         """Who is asked first. `admitted` names the targets that are worth asking.
@@ -87,23 +97,33 @@ class Attempts:
         """Its last attempt could not have worked, by no fault of its own; it does not count."""
         self._asked[target.name] = self._asked.get(target.name, 1) - 1
 
-    def note(self, target: Target, failure: Failure, *, spoke: bool = False) -> None:
+    def note(self, target: Target, failure: Failure, *, spoke: bool = False, seen: bool = False) -> None:
         """Remembers what this failure of `target` rules out. One that `spoke` and fell silent may be asked again."""
         again = policy(failure).again or (spoke and failure.cause is Cause.UPSTREAM_TIMEOUT)
-        if not again or self._asked.get(target.name, 0) > self._retries:
+        retries = 0 if self._fallen and not seen else self._retries
+        if not again or self._asked.get(target.name, 0) > retries:
             self._over.add(target.name)
         if failure.cause is Cause.CONTEXT_TOO_LONG:
             self._larger_than = max(self._larger_than or 0, target.context or 0)
 
     def after(
-        self, target: Target, failure: Failure, admitted: set[str], left: float | None, *, spoke: bool = False
+        self,
+        target: Target,
+        failure: Failure,
+        admitted: set[str],
+        left: float | None,
+        *,
+        spoke: bool = False,
+        seen: bool = False,
     ) -> Again | None:
         """Who is asked after this failure of `target`; None: tell the client. `left`: seconds until its deadline.
 
         A target that says when to come back is waited for if that fits the deadline and nobody else is there.
+        `seen`: the client has seen content, so that the answer has to be gone on with, and no cause has fallbacks.
         """
-        self.note(target, failure, spoke=spoke)
-        if not policy(failure).onward:
+        self.note(target, failure, spoke=spoke, seen=seen)
+        fell = not seen and self._fall(failure.cause)
+        if not (fell or policy(failure).onward):
             return None
         pause = self._pause(target, failure)
         others = [each for each in self._left() if each.name in admitted and each.name != target.name]
@@ -112,6 +132,15 @@ class Attempts:
         if own is not None and not (busy and others) and (left is None or pause < left):
             return self._ask(own, pause)
         return self._ask(others[0], 0.0) if others else None
+
+    def _fall(self, cause: Cause) -> bool:
+        """Puts the fallbacks of this cause that were never asked in the targets' place, if there are any."""
+        fresh = [target for target in self._fallbacks.get(cause, ()) if not self._asked.get(target.name)]
+        if fresh:
+            self.targets, self._fallen = fresh, True
+            if cause is Cause.CONTEXT_TOO_LONG:
+                self._larger_than = None  # the operator's word for it that they hold more
+        return bool(fresh)
 
     def _left(self) -> list[Target]:
         """Targets that may still be asked. An unknown window is never taken to be a larger one."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from random import Random
 from typing import Literal
 
 import msgspec
 
+from riverrun.failures import Cause
 from riverrun.routing.target import Target
 
 Continue = Literal["same-model", "any", "never"]
@@ -21,12 +23,15 @@ class Weighted(msgspec.Struct, frozen=True):
 
 Tier = tuple[Weighted, ...]
 
+Fallbacks = Mapping[Cause, tuple[Target, ...]]
+"""By the cause of a failure before content: who is asked next, in place of the other targets."""
+
 
 class Model(msgspec.Struct, frozen=True):
     """`tiers` are tried in order. `retries`: how often a target is asked again where nothing came back.
 
     `continues`: who may go on with a broken answer. `hedge_after`: seconds without content after which the next
-    target is asked too (None: never).
+    target is asked too (None: never). `whole_calls`: a tool call is passed on only once it is complete.
     """
 
     name: str
@@ -34,6 +39,8 @@ class Model(msgspec.Struct, frozen=True):
     retries: int = 1
     continues: Continue = "same-model"
     hedge_after: float | None = None
+    whole_calls: bool = False
+    fallbacks: Fallbacks = {}
 
     def order(self, random: Random) -> list[Target]:
         """All targets in the order in which one request tries them: each tier drawn by weight."""

@@ -12,12 +12,13 @@ import msgspec
 
 from riverrun.config import ModelConfig, TargetConfig
 from riverrun.config.whole import LOCAL
-from riverrun.routing.deadlines import THINKING, given
+from riverrun.routing.deadlines import given
 from riverrun.routing.model import Model, Tier, Weighted, single
 from riverrun.routing.target import Target
 
-Source = Callable[[str], Target]
-"""An upstream, as the function that makes a target of the name that it knows a model by."""
+Source = Callable[[str, bool | None], Target]
+"""An upstream, as the function that makes a target of the name that it knows a model by, and of whether that one
+thinks (None: as the upstream says)."""
 
 CARRIED = re.compile(r"[!-~]{1,256}")
 """Names that a pattern may carry over: they end up in headers, paths and logs (SEC9)."""
@@ -64,7 +65,7 @@ class Table:
         for pattern, written in self._patterns:
             yield pattern, self._model(written, pattern, "*")
         for name in self._open:
-            yield f"{name}/*", single(self._sources[name]("*"))
+            yield f"{name}/*", single(self._sources[name]("*", None))
 
     def find(self, name: str) -> Model | None:
         """Who answers to this name: itself, then a model of this machine, a pattern in their order, the default."""
@@ -89,11 +90,22 @@ class Table:
         upstream, slash, model_name = name.partition("/")
         if upstream == LOCAL and slash:
             return self._own(model_name)
-        return single(self._sources[upstream](model_name)) if upstream in self._open and model_name else None
+        return single(self._sources[upstream](model_name, None)) if upstream in self._open and model_name else None
 
     def _model(self, model: ModelConfig, name: str, rest: str) -> Model:
         hedge = model.hedge_after.limit if model.hedge_after is not None else None
-        return Model(name, self._tiers(model.tried, rest), model.retries, model.continues, hedge)
+        return Model(
+            name,
+            self._tiers(model.tried, rest),
+            retries=model.retries,
+            continues=model.continues,
+            hedge_after=hedge,
+            whole_calls=model.tool_calls == "whole",
+            fallbacks={
+                cause: tuple(self._target(each, rest) for each in targets)
+                for cause, targets in model.fallbacks.named.items()
+            },
+        )
 
     def _tiers(self, targets: Sequence[TargetConfig], rest: str) -> tuple[Tier, ...]:
         """Neighbours with a weight form one tier; a target without one is a tier of its own."""
@@ -112,17 +124,16 @@ class Table:
         source = self._sources.get(each.upstream)
         if source is None:
             raise LookupError(each.upstream)
-        return adjusted(source(each.model.replace("*", rest)), each)
+        return adjusted(source(each.model.replace("*", rest), each.thinks), each)
 
 
 def adjusted(target: Target, each: TargetConfig) -> Target:
     """The target with what the operator says of it in this place."""
-    usual = target.deadlines if not each.thinks else target.thinking or THINKING
     return msgspec.structs.replace(
         target,
         context=each.context or target.context,
         same=each.same or target.same,
-        deadlines=given(usual, each.deadlines),
+        deadlines=given(target.deadlines, each.deadlines),
         thinking=given(target.thinking, each.deadlines) if target.thinking is not None else None,
     )
 

@@ -13,6 +13,7 @@ from riverrun.stream.continued import Seam
 from riverrun.stream.deltas import Delta
 from riverrun.stream.flow import Call, Ending, Refused
 from riverrun.stream.gate import Gate
+from riverrun.stream.whole_calls import WholeCalls
 
 
 class Owner(Protocol):
@@ -28,7 +29,9 @@ class Owner(Protocol):
 class Attempt:
     """A sink for one call. `target` is completed, and `dropped` known, once the call is on its way."""
 
-    def __init__(self, owner: Owner, target: Target, ask: Ask, seam: Seam | None = None) -> None:
+    def __init__(
+        self, owner: Owner, target: Target, ask: Ask, seam: Seam | None = None, *, whole_calls: bool = False
+    ) -> None:
         self.target = target
         self.ask = ask
         self.dropped: tuple[str, ...] = ()
@@ -36,6 +39,7 @@ class Attempt:
         self.spoke = False
         self._owner = owner
         self._gate = Gate()
+        self._calls = WholeCalls() if whole_calls else None
         self._watch = Watch(target.deadlines, self.fail)
         self._call: Call | None = None
         self._over = False
@@ -58,6 +62,8 @@ class Attempt:
         try:
             passed = self._gate.passed(deltas)
             self._watch.heard(content=self._gate.open)
+            if passed and self._calls is not None:
+                passed = self._calls.passed(passed)
             if passed and self.seam is not None:
                 passed = self.seam.passed(passed)
         except Failure as failure:

@@ -149,7 +149,7 @@ class Branch:
         so_far = partial(self._owner.payloads(), self._ask.choices[0])
         able = {target.name for target in self._attempts.targets if self._way(target, so_far)} & self._admitted()
         left = self._patience(attempt.target)
-        again = self._attempts.after(attempt.target, failure, able, left, spoke=attempt.spoke)
+        again = self._attempts.after(attempt.target, failure, able, left, spoke=attempt.spoke, seen=True)
         if again is None:
             self._go(None, self._ask, None)
             return
@@ -199,7 +199,7 @@ class Branch:
             self._launch(again.target, ask, seam)
 
     def _launch(self, target: Target, ask: Ask, seam: Seam | None) -> None:
-        attempt = Attempt(self, target, ask, seam)
+        attempt = Attempt(self, target, ask, seam, whole_calls=self._model.whole_calls)
         self._live.append(attempt)
         self._owner.asked(target)
         attempt.start(self._owner.backend(target))
@@ -223,7 +223,7 @@ class Branch:
         return (target.deadlines.first_token or PATIENCE) - (self._loop.time() - self._silent_since)
 
     def _admitted(self) -> set[str]:
-        return self._owner.admitted(self._attempts.targets)
+        return self._owner.admitted(self._attempts.everyone())
 
     def _told(self) -> Failure:
         """The original failure, with every attempt."""

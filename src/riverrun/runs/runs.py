@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from itertools import chain
 from random import Random
+from typing import Literal
 
 import msgspec
 
@@ -25,6 +27,12 @@ from riverrun.wire.chunk import Identity
 from riverrun.wire.request import Chat
 
 log = logging.getLogger("riverrun.runs")
+
+REASONING = {
+    "reasoning_content": (b"reasoning_content",),
+    "reasoning": (b"reasoning",),
+    "both": (b"reasoning_content", b"reasoning"),
+}
 
 PADDING = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
@@ -50,7 +58,10 @@ class Begun(msgspec.Struct, frozen=True):
 
 
 class Runs:
-    """`models` finds a model (None: unknown); `now` gives Unix seconds."""
+    """`models` finds a model (None: unknown); `now` gives Unix seconds.
+
+    `reasoning` names the field or fields in which clients are given what a model thinks.
+    """
 
     def __init__(
         self,
@@ -58,6 +69,7 @@ class Runs:
         upstreams: Upstreams,
         random: Random,
         now: Callable[[], float],
+        reasoning: Literal["reasoning_content", "reasoning", "both"] = "reasoning_content",
     ) -> None:
         self.draining = False
         self._models = models
@@ -65,6 +77,7 @@ class Runs:
         self._random = random
         self._now = now
         self.thoughts = Thoughts()
+        self._reasoning = REASONING[reasoning]
         self._runs: dict[asyncio.Task[Outcome], Run] = {}
 
     @property
@@ -116,8 +129,11 @@ class Runs:
 
     async def _answer(self, run: Run, ask: Ask, model: Model, grant: Grant) -> Outcome:
         targets = [patient(target, ask.chat) for target in model.order(self._random)]
-        asks = branches(ask, targets, self._random)
-        attempts = [Attempts(targets, model.retries, self._random) for _ in asks]
+        fallbacks = {
+            cause: tuple(patient(target, ask.chat) for target in named) for cause, named in model.fallbacks.items()
+        }
+        asks = branches(ask, [*targets, *chain.from_iterable(fallbacks.values())], self._random)
+        attempts = [Attempts(targets, model.retries, self._random, fallbacks) for _ in asks]
         outcome = await run.answer(asks, attempts)
         if run.signed and isinstance(outcome.ending, Finished):
             self.thoughts.remember(grant.tenant, await run.tape.ended())
@@ -129,6 +145,7 @@ class Runs:
             include_usage=chat.include_usage,
             logprobs=bool(chat.request.logprobs),
             functions=chat.request.functions is not None,
+            thoughts=self._reasoning,
             messages=chat.body.get("messages"),
             pad=self._padding if chat.include_obfuscation else None,
         )

@@ -44,8 +44,9 @@ class Thoughts:
 
     def _keep(self, tenant: str, message: Message) -> None:
         kept: JsonObject = {"reasoning_details": cast("JsonValue", message.reasoning_details)}
-        if message.reasoning_content:
-            kept["reasoning_content"] = message.reasoning_content
+        thought = message.reasoning_content or message.reasoning
+        if thought:
+            kept["reasoning_content"] = thought
         for call in message.tool_calls or ():
             self._by_call[tenant, call.id] = kept
         while len(self._by_call) > self._limit:

@@ -18,7 +18,9 @@ from riverrun.dialects.rows import ROWS, Row
 from riverrun.dialects.sources import Upstream, found, upstream
 from riverrun.engine import catalogue
 from riverrun.engine.backend import DEADLINES, ROW
+from riverrun.engine.settings import DEFAULT_CONTEXT
 from riverrun.failures import Cause, Failure
+from riverrun.routing.deadlines import THINKING
 from riverrun.routing.model import Model, single
 from riverrun.routing.table import Source, Table
 from riverrun.routing.target import Target
@@ -36,27 +38,38 @@ class Answering(msgspec.Struct, frozen=True):
 
 
 class Local:
-    """The models of this machine, by their `names`. `target` makes the target of one; an engine knows more of it."""
+    """The models of this machine, by their `names`. `target` makes the target of one; an engine knows more of it.
 
-    def __init__(self, names: Sequence[str]) -> None:
+    `context`: tokens per slot, as the operator says; None: the engine's default.
+    """
+
+    def __init__(self, names: Sequence[str], context: int | None = None) -> None:
         self.names = tuple(names)
+        self._context = context or DEFAULT_CONTEXT
         self.target: Completed = _asleep
 
     def find(self, name: str) -> Model | None:
-        """By name or alias, with the sampling that its makers advise where the caller gives none."""
+        """By name or alias, with the sampling that its makers advise where the caller gives none.
+
+        Its context is known before it runs where the catalogue knows what it was made for.
+        """
         row = catalogue.find(name)
         known = name if name in self.names else row.name if row is not None else ""
         if known not in self.names:
             return None
-        sampling = tuple(row.sampling.items()) if row is not None else ()
-        return single(msgspec.structs.replace(self.target(known), sampling=sampling))
+        target = self.target(known)
+        if row is not None:
+            context = target.context or min(row.context, self._context)
+            target = msgspec.structs.replace(target, context=context, sampling=tuple(row.sampling.items()))
+        return single(target)
 
-    def source(self, name: str) -> Target:
+    def source(self, name: str, thinks: bool | None = None) -> Target:
         """The target behind `local/NAME`. Raises ValueError."""
         model = self.find(name)
         if model is None:
             raise ValueError(f"local/{name}: no such model is loaded; {nearest(name, self.names)}")
-        return model.tiers[0][0].target
+        target = model.tiers[0][0].target
+        return msgspec.structs.replace(target, deadlines=THINKING) if thinks else target
 
 
 def answering(config: Config, environ: Mapping[str, str], local: Local) -> Answering:
@@ -76,14 +89,14 @@ def answering(config: Config, environ: Mapping[str, str], local: Local) -> Answe
 def local_names(config: Config) -> list[str]:
     """The local models that are named: those to serve, then those that targets name."""
     files = {Path(each).stem for each in config.engine.models}
-    named = [target.model for model in config.model for target in model.tried if target.upstream == LOCAL]
+    named = [target.model for model in config.model for target in model.reached if target.upstream == LOCAL]
     more = (name for name in named if "*" not in name and name not in files)
     return list(dict.fromkeys([*config.engine.models, *more]))
 
 
 def _unconfigured(config: Config) -> list[str]:
     """Upstreams that targets name without a section of their own: rows that riverrun has."""
-    named = dict.fromkeys(target.upstream for model in config.model for target in model.tried)
+    named = dict.fromkeys(target.upstream for model in config.model for target in model.reached)
     missing = [name for name in named if name not in config.upstream and name != LOCAL]
     for name in missing:
         if name not in ROWS:

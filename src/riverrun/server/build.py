@@ -48,7 +48,7 @@ def build(config: Config, models: Mapping[str, Path], random: Random, steering: 
     engine = Engine(models, config.engine, upstream)
     live.local.target = engine.target
     upstreams = Upstreams({"engine": engine, "": upstream})
-    runs = Runs(live.find, upstreams, random, time.time)
+    runs = Runs(live.find, upstreams, random, time.time, server.reasoning)
     status = Status(engine, upstreams)
 
     @asynccontextmanager

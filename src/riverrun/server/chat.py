@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from riverrun.config import ServerConfig
+from riverrun.failures import bad_request
 from riverrun.runs.runs import Grant, Runs
 from riverrun.server.events import EventStream, Waiter
 from riverrun.server.exchange import Exchange
@@ -34,7 +35,7 @@ class Chat:
     async def _whole(self, exchange: Exchange, tape: Tape) -> None:
         waiter = Waiter(tape, exchange.stream())
         try:
-            facts = _facts(await tape.committed())
+            facts = _facts(self._carried(await tape.committed()))
             completion = await tape.ended()
         finally:
             waiter.leave()
@@ -47,7 +48,7 @@ class Chat:
             committed: Committed | None = None
             try:
                 async with asyncio.timeout(self._config.commit_after):
-                    committed = await tape.committed()
+                    committed = self._carried(await tape.committed())
             except TimeoutError:
                 pass
             request_id = (b"x-request-id", exchange.id.encode("ascii"))
@@ -56,6 +57,18 @@ class Chat:
             await events.closed()
         finally:
             events.leave()
+
+    def _carried(self, committed: Committed) -> Committed:
+        """Raises Failure for what could not be carried, where the server is to be strict about it."""
+        if committed.dropped and self._config.strict:
+            name = committed.dropped[0]
+            raise bad_request(
+                f"Unsupported parameter: '{name}' can't be carried to {committed.target}. Leave it out, or let the "
+                "server drop it (`strict = false`).",
+                name,
+                "unsupported_parameter",
+            )
+        return committed
 
 
 def _facts(committed: Committed | None) -> list[Header]:

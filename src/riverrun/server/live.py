@@ -40,7 +40,7 @@ class Live:
         self.keys = ChangingKeys(config.server.api_keys)
         self._started = config
         self._environ = environ
-        self.local = Local(tuple(local))
+        self.local = Local(tuple(local), config.engine.context)
         self._loopback = loopback
         self._answering = self._judged(config)
 

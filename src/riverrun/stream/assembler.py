@@ -51,7 +51,7 @@ NO_TOKENS = b'{"content":[],"refusal":null}'
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What the caller asked of the stream's form.
+    """What the caller asked of the stream's form. `thoughts`: the fields that carry reasoning, one or two.
 
     `functions`: the deprecated parameter was used, so calls come as `function_call`. `messages` are for an estimate
     of the prompt where the upstream reports no usage.
@@ -61,6 +61,7 @@ class Plan(msgspec.Struct, frozen=True):
     include_usage: bool = False
     logprobs: bool = False
     functions: bool = False
+    thoughts: tuple[bytes, ...] = (b"reasoning_content",)
     messages: JsonValue = None
     pad: Callable[[int], str] | None = None
 
@@ -156,7 +157,8 @@ class Assembler:
     def _reasoning(self, delta: Reasoning) -> None:
         if delta.literal != b'""':
             self._say(delta)
-            self._out.append(self._writer.delta(delta.choice, b'"reasoning_content":' + delta.literal))
+            fields = b",".join([b'"%b":%b' % (name, delta.literal) for name in self.plan.thoughts])
+            self._out.append(self._writer.delta(delta.choice, fields))
 
     def _refusal(self, delta: Refusal) -> None:
         if delta.literal != b'""' or delta.logprobs is not None:

@@ -53,10 +53,11 @@ def partial(payloads: Iterable[bytes], choice: int) -> Partial:
             if each.index != choice:
                 continue
             delta = each.delta
+            thought = delta.reasoning_content or delta.reasoning or ""
             texts["text"].append(delta.content or "")
-            texts["reasoning"].append(delta.reasoning_content or "")
+            texts["reasoning"].append(thought)
             texts["refusal"].append(delta.refusal or "")
-            deltas += bool(delta.content or delta.reasoning_content or delta.refusal or delta.tool_calls)
+            deltas += bool(delta.content or thought or delta.refusal or delta.tool_calls)
             for call in delta.tool_calls or ():
                 if call.function is not None:
                     calls.setdefault(call.index, [call.function.name or ""]).append(call.function.arguments or "")

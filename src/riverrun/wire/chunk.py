@@ -71,6 +71,7 @@ class ChunkDelta(msgspec.Struct, frozen=True, omit_defaults=True):
     content: str | None = None
     refusal: str | None = None
     reasoning_content: str | None = None
+    reasoning: str | None = None
     tool_calls: list[ToolCallDelta] | None = None
     function_call: FunctionDelta | None = None
     annotations: list[JsonObject] | None = None

@@ -29,6 +29,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     refusal: str | None
     annotations: list[JsonObject]
     reasoning_content: str | None = None
+    reasoning: str | None = None
     reasoning_details: list[JsonObject] | None = None
     tool_calls: list[ToolCall] | None = None
     function_call: FunctionCall | None = None

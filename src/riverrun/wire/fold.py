@@ -72,6 +72,7 @@ class _Choice:
         self._text("content", delta.content)
         self._text("refusal", delta.refusal)
         self._text("reasoning_content", delta.reasoning_content)
+        self._text("reasoning", delta.reasoning)
         for fragment in delta.tool_calls or ():
             self.calls.setdefault(fragment.index, _Call()).add(fragment.id, fragment.function)
         if delta.function_call is not None:
@@ -95,6 +96,7 @@ class _Choice:
             refusal=self._joined("refusal"),
             annotations=self.annotations,
             reasoning_content=self._joined("reasoning_content"),
+            reasoning=self._joined("reasoning"),
             reasoning_details=self.signatures or None,
             tool_calls=[self.calls[index].tool_call() for index in sorted(self.calls)] or None,
             function_call=self.function.function_call() if self.function else None,
