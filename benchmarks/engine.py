@@ -121,7 +121,6 @@ def _body(prompt: str, tokens: int) -> dict[str, object]:
         "ignore_eos": True,
         "temperature": 0,
         "top_p": 0.95,
-        "seed": 1,
     }
 
 
