@@ -61,7 +61,7 @@ def test_endings_that_are_none(word: str, cause: Cause) -> None:
 
 def test_an_error_line_under_status_200() -> None:
     with pytest.raises(Failure) as caught:
-        read(line({"content": "a"}), {"error": "an error was encountered at /root/.ollama/canary"})
+        read(line({"content": "a"}), {"error": "an error was encountered at /home/somebody/.ollama/canary"})
     assert caught.value.cause is Cause.UPSTREAM_ERROR
     assert "canary" not in caught.value.message
 
