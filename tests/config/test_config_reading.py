@@ -144,3 +144,20 @@ def test_a_key_is_not_shown_in_the_message(tmp_path: Path) -> None:
         read(file, {}, {"KEY": "canary-4711"})
     assert "canary" not in caught.value.message
     assert "${KEY}" in caught.value.message
+
+
+@pytest.mark.parametrize("text", ["a=" + "9" * 5000, "a = " + "[" * 20000])
+def test_a_file_that_is_no_configuration_is_one_clear_failure(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "riverrun.toml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(Failure, match="is not TOML"):
+        read(file, {}, {})
+
+
+def test_an_endless_number_is_no_duration(tmp_path: Path) -> None:
+    file = tmp_path / "riverrun.toml"
+    file.write_text(
+        "[upstream.a]\nbase_url = 'http://a/v1'\ndeadlines = { idle = 1" + "0" * 400 + " }\n", encoding="utf-8"
+    )
+    with pytest.raises(Failure, match="Expected a duration"):
+        read(file, {}, {})

@@ -370,3 +370,38 @@ def test_a_refused_prefill_is_remembered_and_the_next_target_goes_on() -> None:
 
     virtual.run(main())
     assert asked == [2, 3]
+
+
+def test_a_bug_in_a_later_attempt_ends_the_run() -> None:
+    class Broken:
+        def start(self, *arguments: object) -> object:
+            raise TypeError("a bug")
+
+    async def main() -> Scene:
+        scene = Scene(steps(Wait(1.0), fails()), (target("two"), HELLO))
+        scene.upstreams._backends = {**scene.upstreams._backends, "two": Broken()}  # type: ignore[dict-item]  # a bug
+        scene.begin()
+        await scene.runs.idle()
+        return scene
+
+    scene = virtual.run(main())
+    ending = scene.outcomes[0].ending
+    assert isinstance(ending, Refused)
+    assert ending.failure.cause is Cause.INTERNAL
+
+
+def test_parts_of_a_split_call_each_count_their_tokens() -> None:
+    def broken(ask: Ask) -> Iterator[Step]:
+        yield Say((Text(0, b'"zero"'), Text(1, b'"one"')))
+        yield BROKEN
+
+    def rest(ask: Ask) -> Iterator[Step]:
+        (choice,) = ask.choices
+        yield Say((Text(choice, b'" more"'), Usage(10, 5), Finish(choice, "stop")))
+        yield End()
+
+    scene = Scene(broken, (target("two", prefill=True, same="tiny"), rest))
+    played(scene, n=2)
+    usage = scene.outcomes[0].usage
+    assert usage is not None
+    assert usage.completion_tokens == 5 + 5 + 2

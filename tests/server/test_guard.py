@@ -178,3 +178,15 @@ def test_without_keys_everybody_may_and_a_key_is_not_shown() -> None:
     assert not Keys()
     assert Keys([KEY])
     assert KEY not in repr(Keys([KEY]))
+
+
+def test_keys_that_come_later_count() -> None:
+    class Later(Keys):
+        """As a reload changes them."""
+
+    keys = Later()
+    guard = Guard(loopback=True, keys=keys)
+    assert guard.key_refusal(None) is None
+    keys._digests = Keys(["a-key-that-came-later"])._digests
+    assert guard.key_refusal(None) is not None
+    assert guard.key_refusal("Bearer a-key-that-came-later") is None

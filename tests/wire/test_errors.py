@@ -31,7 +31,7 @@ def test_every_cause_says_whether_to_try_again() -> None:
 
 
 def test_retry_after_is_a_whole_number_the_sdks_accept() -> None:
-    for seconds, sent in ((0.2, b"1"), (7.4, b"7"), (9999.0, b"120")):
+    for seconds, sent in ((0.2, b"1"), (7.4, b"7"), (9999.0, b"120"), (float("inf"), b"120")):
         assert dict(error_headers(Failure(Cause.OVERLOADED, "x", retry_after=seconds), "r"))[b"retry-after"] == sent
 
 

@@ -72,5 +72,5 @@ def _file(path: Path) -> dict[str, object]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise Failure(Cause.BAD_REQUEST, f"The configuration file {path} can't be read: {error.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # TOML and UTF-8 errors are ValueErrors, endless numbers too
         raise Failure(Cause.BAD_REQUEST, f"The configuration file {path} is not TOML: {error}.") from None

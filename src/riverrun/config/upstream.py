@@ -79,7 +79,7 @@ class TargetConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One entry of `targets`: "UPSTREAM/MODEL", or a table of this. `local/NAME` is a model of this machine."""
 
     target: Annotated[str, Meta(pattern=r"^[^/]+/.+$")]
-    weight: Annotated[float, Meta(gt=0)] | None = None
+    weight: Annotated[float, Meta(gt=0, le=1e6)] | None = None
     """Neighbours with a weight take turns as the first, in these proportions."""
     context: Annotated[int, Meta(ge=1)] | None = None
     same: str = ""

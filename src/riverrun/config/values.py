@@ -64,11 +64,15 @@ class Duration(float):
         return None if math.isinf(self) else float(self)
 
 
+LONGEST = 1e9
+"""Seconds, about 30 years: more is a slip, and a still larger integer has no float."""
+
+
 def _seconds(written: object) -> float | None:
     if isinstance(written, bool):
         return None
     if isinstance(written, int | float):
-        return float(written)
+        return float(written) if abs(written) < LONGEST else None
     match = DURATION.fullmatch(written) if isinstance(written, str) else None
     return float(match[1]) * UNITS[match[2]] if match else None
 

@@ -82,7 +82,7 @@ def _delay(error: _Error) -> float | None:
     """Seconds to wait, as a protobuf Duration says them."""
     for detail in error.details:
         number = (detail.retry_delay or "").removesuffix("s")
-        if number.replace(".", "", 1).isdecimal():
+        if len(number) < 16 and number.replace(".", "", 1).isdecimal():
             return float(number)
     return None
 

@@ -175,7 +175,8 @@ def _error(body: bytes) -> _Error:
 
 
 def _number(text: str) -> float | None:
-    return float(text) if text.replace(".", "", 1).isdecimal() and text.isascii() else None
+    """A number of a sane length: a longer one would be infinite, and nobody waits that long."""
+    return float(text) if len(text) < 12 and text.replace(".", "", 1).isdecimal() and text.isascii() else None
 
 
 def _date(text: str) -> datetime | None:

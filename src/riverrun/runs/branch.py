@@ -9,6 +9,8 @@ every attempt.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 import msgspec
@@ -27,6 +29,10 @@ from riverrun.stream.flow import Ending, Finished, Refused
 
 PATIENCE = 30.0
 """Seconds that a client waits in silence for a target that has no first-token deadline."""
+
+
+PARTS = 1000
+"""Added to a choice's number for the index of its part of a split branch: branches themselves have at most 128."""
 
 
 class Owner(Protocol):
@@ -121,7 +127,8 @@ class Branch:
         elif self._began_with is not None and not self._owner.unfinished(self._ask.choices):
             self._end(Finished())  # every choice has its finish_reason: what the upstream does then is no matter
         else:
-            self._failed(attempt, ending.failure)
+            with self._told_of_bugs():
+                self._failed(attempt, ending.failure)
 
     def _failed(self, attempt: Attempt, failure: Failure) -> None:
         self._owner.judged(attempt.target, failure)
@@ -182,13 +189,14 @@ class Branch:
         parts = []
         for choice in self._owner.unfinished(self._ask.choices):
             ask = msgspec.structs.replace(self._ask, choices=(choice,))
-            part = Branch(self._owner, self.index, ask, self._model, self._attempts.copy())
+            part = Branch(self._owner, PARTS + choice, ask, self._model, self._attempts.copy())
             part._began_with = self._began_with
             part._tried, part._first_failure = list(self._tried), self._first_failure
             parts.append(part)
         self._owner.split(self, parts)
         for part in parts:
-            part._continue(attempt, failure)
+            if not any(isinstance(each.ending, Refused) for each in parts):  # one that can't go on ends them all
+                part._continue(attempt, failure)
 
     def _go(self, again: Again | None, ask: Ask, seam: Seam | None) -> None:
         if again is None:
@@ -202,7 +210,8 @@ class Branch:
         attempt = Attempt(self, target, ask, seam, whole_calls=self._model.whole_calls)
         self._live.append(attempt)
         self._owner.asked(target)
-        attempt.start(self._owner.backend(target))
+        with self._told_of_bugs():
+            attempt.start(self._owner.backend(target))
 
     def _hedge(self) -> None:
         """The first target is slow to say anything: the next one is asked as well, and the first word wins."""
@@ -233,6 +242,15 @@ class Branch:
         if failure.cause.value.fault == "upstream":
             failure.attempts = tuple(self._tried)
         return failure
+
+    @contextmanager
+    def _told_of_bugs(self) -> Iterator[None]:
+        """A fault of ours must not leave the client waiting for a branch that nothing drives any more."""
+        try:
+            yield
+        except Exception:
+            self._end(Refused(Failure(Cause.INTERNAL, "riverrun failed to answer this; the fault is ours.")))
+            raise
 
     def _end(self, ending: Ending) -> None:
         if self.ending is None:

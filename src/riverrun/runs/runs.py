@@ -97,8 +97,9 @@ class Runs:
             )
         chat = self.thoughts.completed(grant.tenant, chat)
         ask = Ask(chat, f"chatcmpl-{self._random.getrandbits(128):032x}", int(self._now()), grant.caller)
+        asks, attempts = self._branches(ask, model)
         run, tape = self._run(ask, model, grant)
-        task = asyncio.create_task(self._answer(run, ask, model, grant))
+        task = asyncio.create_task(self._answer(run, asks, attempts, grant))
         self._runs[task] = run
         task.add_done_callback(self._ended)
         return Begun(tape, task)
@@ -127,13 +128,15 @@ class Runs:
         run = Run(ask, model, tape, assembler, self._upstreams)
         return run, tape
 
-    async def _answer(self, run: Run, ask: Ask, model: Model, grant: Grant) -> Outcome:
+    def _branches(self, ask: Ask, model: Model) -> tuple[list[Ask], list[Attempts]]:
         targets = [patient(target, ask.chat) for target in model.order(self._random)]
         fallbacks = {
             cause: tuple(patient(target, ask.chat) for target in named) for cause, named in model.fallbacks.items()
         }
         asks = branches(ask, [*targets, *chain.from_iterable(fallbacks.values())], self._random)
-        attempts = [Attempts(targets, model.retries, self._random, fallbacks) for _ in asks]
+        return asks, [Attempts(targets, model.retries, self._random, fallbacks) for _ in asks]
+
+    async def _answer(self, run: Run, asks: list[Ask], attempts: list[Attempts], grant: Grant) -> Outcome:
         outcome = await run.answer(asks, attempts)
         if run.signed and isinstance(outcome.ending, Finished):
             self.thoughts.remember(grant.tenant, await run.tape.ended())

@@ -150,4 +150,8 @@ def _grant(exchange: Exchange) -> Grant:
 async def _line(exchange: Exchange, failure: Failure | None) -> log.Line:
     if exchange.outcome is None:
         return log.of_exchange(exchange, failure)
-    return log.of_outcome(await exchange.outcome, exchange, _grant(exchange).client_request_id)
+    try:
+        outcome = await exchange.outcome
+    except Exception:  # a fault of ours; its traceback is in the log already
+        return log.of_exchange(exchange, failure)
+    return log.of_outcome(outcome, exchange, _grant(exchange).client_request_id)

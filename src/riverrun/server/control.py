@@ -99,7 +99,7 @@ class _Asked(asyncio.Protocol):
     def _answer(self, line: bytes) -> JsonObject:
         try:
             asked = msgspec.json.decode(line)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             asked = None
         if asked == {"ask": "status"}:
             return self._status()

@@ -116,7 +116,7 @@ class Guard:
         named = {(authority(host) or (host.lower(), ""))[0] for host in hosts}
         self._names = named | LOOPBACK_NAMES if loopback or named else None
         self._origins = frozenset(origin.lower().rstrip("/") for origin in origins)
-        self._keys = keys or Keys()
+        self._keys = Keys() if keys is None else keys  # keys that may come later are none now, and false
 
     def refusal(self, host: str | None, origin: str | None = None) -> Failure | None:
         """Whether a request to this Host, from a page of this Origin (None: not from a browser's page), may come in."""

@@ -58,6 +58,11 @@ class Live:
                 Cause.BAD_REQUEST,
                 "Off loopback a server needs keys: everyone who reaches this machine could use it. Give api_keys.",
             )
+        if self.keys and not config.server.api_keys:
+            raise Failure(
+                Cause.BAD_REQUEST,
+                "A running server does not let go of its last key: everyone could use it. Restart it without api_keys.",
+            )
         self._answering = self._judged(config)
         self.keys.replace(config.server.api_keys)
         return sorted(set(_different(self._started, config)) - APPLIES)

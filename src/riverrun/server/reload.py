@@ -31,6 +31,7 @@ class Reload:
         self._apply = apply
         self._every = every
         self._stamp = self._look()
+        self._seen = self._stamp
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
@@ -57,10 +58,12 @@ class Reload:
 
     def _watch(self) -> None:
         """A file that is gone for a moment is one that is being replaced."""
-        stamp = self._look()
-        if stamp is not None and stamp != self._stamp:
-            self.now()
         self._timer = asyncio.get_running_loop().call_later(self._every, self._watch)
+        stamp = self._look()
+        changed = stamp is not None and stamp != self._stamp
+        settled, self._seen = stamp == self._seen, stamp  # a file that still changes is being written
+        if changed and settled:
+            self.now()
 
     def _look(self) -> Stamp:
         try:

@@ -46,5 +46,5 @@ def error_headers(failure: Failure, request_id: str) -> list[tuple[bytes, bytes]
         (b"x-should-retry", b"true" if failure.retry else b"false"),
     ]
     if failure.retry_after is not None:
-        headers.append((b"retry-after", b"%d" % max(1, min(120, round(failure.retry_after)))))
+        headers.append((b"retry-after", b"%d" % max(1, round(min(120.0, failure.retry_after)))))
     return headers
