@@ -31,7 +31,7 @@ def chat(
     ] = None,
     key: Annotated[str | None, typer.Option(envvar="RIVERRUN_API_KEY", help="The server's API key.")] = None,
     system: Annotated[str | None, typer.Option(help="What the model is told before the conversation.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="The longest answer. (default: the model's)")] = None,
+    max_tokens: Annotated[int, typer.Option(help="The longest answer, in tokens.")] = 1024,
 ) -> None:
     """Talk to a model. Ctrl-C stops an answer; Ctrl-D ends the conversation."""
     with asyncio.Runner() as runner:
@@ -46,7 +46,7 @@ def chat(
 class Conversation:
     """What was said so far, and the upstream that says more."""
 
-    def __init__(self, upstream: Upstream, model: str, key: str | None, system: str | None, limit: int | None) -> None:
+    def __init__(self, upstream: Upstream, model: str, key: str | None, system: str | None, limit: int) -> None:
         self._upstream = upstream
         self._model = model
         self._key = key

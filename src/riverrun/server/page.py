@@ -30,7 +30,8 @@ HEADERS: list[Header] = [
 
 def curl_line(base: str, model: str, *, key: bool) -> str:
     """A command that works when pasted into a POSIX shell: a streamed answer of `model` from `base` (…/v1)."""
-    question = {"model": model, "stream": True, "messages": [{"role": "user", "content": "What is a river?"}]}
+    messages = [{"role": "user", "content": "What is a river?"}]
+    question = {"model": model, "stream": True, "max_tokens": 200, "messages": messages}
     secret = ' -H "authorization: Bearer $RIVERRUN_API_KEY"' if key else ""
     return (
         f"curl -N {base}/chat/completions{secret} -H 'content-type: application/json' -d {quote(json.dumps(question))}"
