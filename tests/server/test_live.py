@@ -8,6 +8,7 @@ import pytest
 from riverrun.config import Config
 from riverrun.config.values import decode
 from riverrun.failures import Failure
+from riverrun.server.guard import Guard
 from riverrun.server.live import Live
 
 ONE, OTHER = "key-of-the-test-0001", "key-of-the-test-0002"
@@ -16,7 +17,7 @@ ONE, OTHER = "key-of-the-test-0001", "key-of-the-test-0002"
 def configured(address: str = "http://gpu1/v1", **sections: object) -> Config:
     upstreams = {"gpu1": {"base_url": address, "extra": [address]}}
     models = [{"name": "fast", "targets": ["gpu1/q"]}]
-    return msgspec.convert({"upstream": upstreams, "model": models, **sections}, Config, dec_hook=decode)
+    return msgspec.convert({"upstream": upstreams, "model": models} | sections, Config, dec_hook=decode)
 
 
 def live(config: Config, *, loopback: bool = True) -> Live:
@@ -57,6 +58,31 @@ def test_off_loopback_the_last_key_cannot_go() -> None:
     with pytest.raises(Failure, match="Off loopback"):
         server.apply(configured())
     assert server.keys.refusal(None) is not None
+
+
+def test_a_server_with_keys_does_not_become_one_without() -> None:
+    """A file that is being written may be empty for a moment."""
+    server = live(configured(server={"api_keys": [ONE]}))
+    with pytest.raises(Failure, match="last key"):
+        server.apply(Config())
+    assert server.keys.refusal(None) is not None
+    assert address(server) == "http://gpu1/v1"
+
+
+def test_a_server_without_keys_may_get_one() -> None:
+    server = live(configured())
+    guard = Guard(loopback=True, keys=server.keys)
+    assert guard.key_refusal(None) is None
+    server.apply(configured(server={"api_keys": [ONE]}))
+    assert guard.key_refusal(None) is not None
+    assert guard.key_refusal(f"Bearer {ONE}") is None
+
+
+@pytest.mark.parametrize("weight", [float("inf"), 1e308, 0])
+def test_weights_are_such_that_they_can_be_drawn(weight: float) -> None:
+    targets = [{"target": "gpu1/a", "weight": weight}, {"target": "gpu1/b", "weight": weight}]
+    with pytest.raises(msgspec.ValidationError, match="weight"):
+        configured(model=[{"name": "fast", "targets": targets}])
 
 
 def test_what_waits_for_a_restart_is_named_until_it_is_as_it_was() -> None:
