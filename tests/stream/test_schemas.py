@@ -93,7 +93,8 @@ def test_what_it_holds_is_kept_when_a_guarantee_is_asked_for() -> None:
 
 def test_a_schema_that_refers_to_the_whole_is_hoisted_where_the_converter_follows() -> None:
     schema: Any = {"properties": {"child": {"anyOf": [{"$ref": "#"}, {"$ref": "#/$defs/N"}]}}, "$defs": {"N": {}}}
-    inner = {"anyOf": [{"$ref": "#/$defs/root"}, {"$ref": "#/$defs/root/$defs/N"}]}
+    hoisted = "#/$defs/root"
+    inner = {"anyOf": [{"$ref": hoisted}, {"$ref": f"{hoisted}/$defs/N"}]}
     assert fitted(schema, Place("response_format", "response_format")) == {
         "$ref": "#/$defs/root",
         "$defs": {"root": {"properties": {"child": inner}, "$defs": {"N": {}}}},

@@ -14,8 +14,8 @@ from riverrun.stream.flow import Ending
 from riverrun.wire.chunk import CompletionUsage
 from riverrun.wire.completion import Completion
 
-Signal = Literal["left", "cancel"]
-"""What readers tell the owner: the last of them has gone; somebody wants it stopped."""
+Signal = Literal["left"]
+"""What readers tell the owner: the last of them has gone."""
 
 
 class Head(msgspec.Struct, frozen=True):
