@@ -51,6 +51,10 @@ class Cause(Enum):
     UPSTREAM_MALFORMED = Rule("upstream", 502, "upstream_error", "upstream_malformed", retry=True)
     UPSTREAM_TIMEOUT = Rule("upstream", 504, "upstream_error", "upstream_timeout", retry=True)
     OVERLOADED = Rule("server", 503, "server_error", "server_overloaded", retry=True)
+    STORAGE = Rule("server", 503, "server_error", "storage_unavailable", retry=True)
+    UNKNOWN_ID = Rule("client", 404, "invalid_request_error", "not_found", retry=False)
+    EXPIRED = Rule("client", 410, "invalid_request_error", "expired", retry=False)
+    KEY_REUSED = Rule("client", 422, "invalid_request_error", "idempotency_key_reused", retry=False)
     INTERNAL = Rule("server", 500, "server_error", "internal_error", retry=False)
 
 
@@ -66,7 +70,7 @@ class Failure(Exception):
 
     `message` says what was wrong, where, and what to do; it is shown to the client, so it holds no key, no
     upstream URL and no prompt. `param` is the path of the offending parameter, `retry_after` is in seconds.
-    `status`, `code` and `type` default to the cause's and are given only where a provider's own are passed on.
+    `status`, `code`, `type` and `retry` default to the cause's; a provider's own words, for one, are passed on.
     """
 
     def __init__(
@@ -78,6 +82,7 @@ class Failure(Exception):
         code: str | None = None,
         type: str | None = None,
         status: int | None = None,
+        retry: bool | None = None,
         retry_after: float | None = None,
         attempts: tuple[Attempt, ...] = (),
     ) -> None:
@@ -89,7 +94,7 @@ class Failure(Exception):
         self.code = code if code is not None else rule.code
         self.type = type if type is not None else rule.type
         self.status = status if status is not None else rule.status
-        self.retry = rule.retry
+        self.retry = retry if retry is not None else rule.retry
         self.retry_after = retry_after
         self.attempts = attempts
 

@@ -8,8 +8,8 @@ import gzip
 import pytest
 
 from riverrun.backends import content
+from riverrun.backends.call import OUR_BUG
 from riverrun.backends.pool import Pool
-from riverrun.backends.upstream import OUR_BUG
 from riverrun.failures import Cause
 from tests.backends.asking import (
     CHUNKED,

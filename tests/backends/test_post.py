@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 
 from riverrun import __version__
 from riverrun.backends.address import Address
-from riverrun.backends.post import head
+from riverrun.backends.post import head, idempotent, rest_of
 from riverrun.dialects.contract import Outgoing
 
 HERE = Address("h", 8080)
@@ -34,6 +36,32 @@ def test_a_dialects_header_takes_the_place_of_ours() -> None:
     assert sent.count(b"accept: ") == 1
     assert b"\r\naccept: x/y\r\n" in sent
     assert b"\r\nx-version: 1\r\n" in sent
+
+
+def test_the_request_for_the_rest_of_a_stream() -> None:
+    sent = rest_of("chatcmpl-1", 12, HERE, "/team/v1", (("authorization", "Bearer k"),))
+    assert sent.decode().split("\r\n") == [
+        "GET /team/v1/chat/completions/chatcmpl-1 HTTP/1.1",
+        "host: h:8080",
+        f"user-agent: riverrun/{__version__}",
+        "accept: text/event-stream",
+        "accept-encoding: identity",
+        "last-event-id: 12",
+        "authorization: Bearer k",
+        "",
+        "",
+    ]
+
+
+def test_a_calls_name_is_128_random_bits() -> None:
+    class Zero(Random):
+        def getrandbits(self, k: int, /) -> int:
+            assert k == 128
+            return 5
+
+    (name, key), grace = idempotent(Zero())
+    assert (name, key) == ("idempotency-key", "0" * 31 + "5")
+    assert grace == ("x-riverrun-on-disconnect", "grace")
 
 
 @pytest.mark.parametrize("evil", ["a\r\nx: y", "a\nb", "a\rb", "a\0b", "ä"])

@@ -52,6 +52,15 @@ def test_a_row_says_only_how_it_differs_from_the_one_it_is_like() -> None:
     assert rows["first"].rename == {"seed": "s"}
 
 
+def test_only_what_stands_at_an_address_of_ones_own_may_be_a_riverrun() -> None:
+    resuming = {name for name, row in ROWS.items() if row.resumes}
+    assert "compatible" in resuming
+    assert not [name for name in resuming if ROWS[name].base_url is not None]
+    assert not [name for name in resuming if ROWS[name].env]
+    rows = parse_rows("[first]\nresumes = true\n[second]\nlike = 'first'\n[third]\nlike = 'first'\nresumes = true")
+    assert [row.resumes for row in rows.values()] == [True, False, True]
+
+
 def test_a_row_can_only_be_like_one_that_stands_above_it() -> None:
     with pytest.raises(ValueError, match="'second'"):
         parse_rows("[first]\nlike = 'second'\n[second]\n")

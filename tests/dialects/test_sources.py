@@ -43,6 +43,15 @@ def test_without_changes_it_has_its_row_as_it_is() -> None:
     assert made("groq", {"GROQ_API_KEY": "k"}).row_name == "groq"
 
 
+def test_who_may_be_a_riverrun_is_asked_and_the_operator_knows_better() -> None:
+    assert made("gpu1", **HERE).target("m").resumes
+    assert made("gpu1", like="compatible", key="k", **HERE).target("m").resumes
+    assert not made("gpu1", resumes=False, **HERE).target("m").resumes
+    assert not made("gpu1", like="vllm", **HERE).target("m").resumes
+    assert made("gpu1", like="vllm", resumes=True, **HERE).target("m").resumes
+    assert not made("groq", {"GROQ_API_KEY": "k"}).target("m").resumes
+
+
 def test_the_same_changes_are_the_same_row() -> None:
     names = {made(name, extra=["a"], **HERE).row_name for name in ("x", "y")}
     assert len(names) == 1

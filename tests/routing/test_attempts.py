@@ -205,3 +205,38 @@ def test_a_fallback_that_broke_in_its_answer_may_go_on_with_it() -> None:
     again = tries.copy().after(C, fallen(Cause.UPSTREAM_INTERRUPTED), EVERY, left=30.0, spoke=True, seen=True)
     assert again is not None
     assert again.target == C
+
+
+@pytest.mark.parametrize(
+    ("hedge", "last", "names"),
+    [
+        (Cause.UPSTREAM_ERROR, Cause.UPSTREAM_BUSY, ["c", "d"]),
+        (Cause.UPSTREAM_BUSY, Cause.UPSTREAM_ERROR, ["d", "c"]),
+    ],
+)
+def test_of_two_that_ran_side_by_side_the_fallbacks_of_either_are_asked(
+    hedge: Cause, last: Cause, names: list[str]
+) -> None:
+    """The last failure's own come first."""
+    tries = Attempts([A, B], 0, Random(1), {Cause.UPSTREAM_BUSY: (C,), Cause.UPSTREAM_ERROR: (D,)})
+    tries.first(EVERY)
+    tries.other(A, EVERY)
+    tries.beside(B, fallen(hedge))
+    tries = tries.copy()
+    asked = []
+    again = tries.after(A, fallen(last), EVERY, left=30.0)
+    while again is not None:
+        asked.append(again.target.name)
+        again = tries.after(again.target, fallen(last), EVERY, left=30.0)
+    assert asked == names
+
+
+def test_a_failure_beside_another_is_remembered_even_where_the_last_one_has_no_fallbacks() -> None:
+    tries = Attempts([A, B], 0, Random(1), {Cause.UPSTREAM_BUSY: (C, D)})
+    tries.first(EVERY)
+    tries.other(A, EVERY)
+    tries.beside(B, fallen(Cause.UPSTREAM_BUSY))
+    again = tries.after(A, fallen(Cause.UPSTREAM_TIMEOUT), EVERY, left=30.0)
+    assert again is not None
+    assert again.target == C
+    assert tries.after(C, fallen(Cause.BAD_REQUEST), EVERY, left=30.0) is None, "its own fault ends it, as ever"

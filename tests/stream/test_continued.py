@@ -49,6 +49,13 @@ def test_what_was_seen_of_each_choice() -> None:
     assert partial([*payloads, b"[DONE]"], 0).text == "Hello"
 
 
+def test_deprecated_function_calls_are_seen_like_tool_calls() -> None:
+    deltas: list[Delta] = [ToolOpen(0, 0, "a", "f"), ToolArgs(0, 0, lit("{}")), ToolOpen(0, 1, "b", "g")]
+    payloads = Assembler(WHO, Plan(functions=True)).push(deltas)
+    assert partial(payloads, 0) == Partial(calls=(("f", "{}"), ("g", "")), deltas=3)
+    assert partial(payloads, 0).visible
+
+
 @pytest.mark.parametrize(
     ("so_far", "visible"),
     [(Partial(), False), (Partial(reasoning="x"), False), (Partial("x"), True), (Partial(calls=(("f", ""),)), True)],

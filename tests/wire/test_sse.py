@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riverrun.wire.sse import HEARTBEAT, Decoder, Event, EventTooLong, frame
+from riverrun.wire.sse import HEARTBEAT, Decoder, Event, EventTooLong, Numbering, frame
 
 RECORDINGS = Path(__file__).parents[2].parent / "shared" / "recordings" / "openai"
 
@@ -60,6 +60,36 @@ def test_an_id_is_remembered_unless_it_holds_a_nul() -> None:
     decoder = Decoder()
     decoder.feed(b"id: 7\ndata: a\n\nid: 8\x00\ndata: b\n\n")
     assert decoder.last_id == b"7"
+
+
+NUMBERED = [
+    pytest.param(b"id: 7\ndata: a\n\n", [Event(b"a", b"", b"7")], id="before the data"),
+    pytest.param(b"data: a\nid:7\n\n", [Event(b"a", b"", b"7")], id="after it"),
+    pytest.param(b"id: 7\ndata: a\n\ndata: b\n\n", [Event(b"a", b"", b"7"), Event(b"b")], id="its own, not the last"),
+    pytest.param(b"id: 7\n\ndata: b\n\n", [Event(b"b")], id="without an event it is nobody's"),
+    pytest.param(b"id: 7\nid: 8\ndata: a\n\n", [Event(b"a", b"", b"8")], id="the last one counts"),
+    pytest.param(b"id: 7\nid: 8\x00\ndata: a\n\n", [Event(b"a", b"", b"7")], id="a NUL makes it none"),
+    pytest.param(b"id\ndata: a\n\n", [Event(b"a")], id="an empty one"),
+    pytest.param(b"event: error\nid: 7\ndata: a\n\n", [Event(b"a", b"error", b"7")], id="beside a name"),
+    pytest.param(b"identity: 7\ndata: a\n\n", [Event(b"a")], id="another field"),
+]
+
+
+@pytest.mark.parametrize(("stream", "events"), NUMBERED)
+def test_numbered_events_say_their_own_id_under_every_split(stream: bytes, events: list[Event]) -> None:
+    for cut in range(len(stream) + 1):
+        decoder = Numbering()
+        assert decoder.feed(stream[:cut]) + decoder.feed(stream[cut:]) == events
+
+
+@given(
+    st.binary(max_size=200) | st.lists(st.sampled_from([b"data: x\n", b"\n", b"id: 7\r", b"event: e\n"])).map(b"".join)
+)
+def test_but_for_the_ids_both_decoders_read_the_same(stream: bytes) -> None:
+    plain, numbering = Decoder(), Numbering()
+    named = numbering.feed(stream)
+    assert [Event(event.data, event.name) for event in named] == plain.feed(stream)
+    assert (numbering.last_id, numbering.partial) == (plain.last_id, plain.partial)
 
 
 @pytest.mark.parametrize(

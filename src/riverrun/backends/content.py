@@ -68,6 +68,7 @@ class Streamed:
 
     def __init__(self, reader: Reader, framing: Framing, target: Target) -> None:
         self.done = False
+        self.framing = framing
         self._reader = reader
         self._target = target
         self._framer = FRAMERS[framing]()

@@ -42,7 +42,7 @@ class Pool:
         self._open: set[Connection] = set()
         self._idle: dict[Address, dict[Connection, float]] = {}  # with the time since when, oldest first
         self._sweep: asyncio.TimerHandle | None = None
-        self._closed = False
+        self.closed = False
         if keeping.ca_bundle is not None:
             _ = self._tls  # a bundle that can't be read is an error of the start, not of the first request
 
@@ -63,7 +63,7 @@ class Pool:
 
     async def open(self, address: Address) -> Connection:
         """A new connection. Raises OSError (ssl.SSLError, socket.gaierror and NoTunnel are such)."""
-        if self._closed:
+        if self.closed:
             raise ConnectionAbortedError("the client is closed")
         loop = asyncio.get_running_loop()
         connection = Connection(address, self)
@@ -82,7 +82,7 @@ class Pool:
 
     def rest(self, connection: Connection) -> None:
         shelf = self._idle.setdefault(connection.address, {})
-        if self._closed or self._keeping.per_address < 1:
+        if self.closed or self._keeping.per_address < 1:
             connection.abort()
             return
         if len(shelf) >= self._keeping.per_address:
@@ -104,7 +104,7 @@ class Pool:
 
     def close(self) -> None:
         """Close every connection, also one that is answering. Nothing can be opened after it."""
-        self._closed = True
+        self.closed = True
         if self._sweep:
             self._sweep.cancel()
         self._idle.clear()
@@ -114,10 +114,10 @@ class Pool:
     def _close_old(self) -> None:
         """One timer for all: set for the oldest idle connection, and set again while there are any."""
         loop = asyncio.get_running_loop()
-        too_old = loop.time() - self._keeping.idle
-        for shelf in self._idle.values():
-            for connection in [each for each, since in shelf.items() if since <= too_old]:
+        now, idle = loop.time(), self._keeping.idle
+        for shelf in self._idle.values():  # the same sum as below: another rounding would set the timer for now, for ever
+            for connection in [each for each, since in shelf.items() if since + idle <= now]:
                 del shelf[connection]
                 connection.abort()
         oldest = min((next(iter(shelf.values())) for shelf in self._idle.values() if shelf), default=None)
-        self._sweep = None if oldest is None else loop.call_at(oldest + self._keeping.idle, self._close_old)
+        self._sweep = None if oldest is None else loop.call_at(oldest + idle, self._close_old)

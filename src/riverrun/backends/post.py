@@ -1,9 +1,13 @@
-"""Writes the head of a request, nearly always of the one kind that we send: a POST with a JSON body."""
+"""Writes the head of a request, nearly always of the one kind that we send: a POST with a JSON body.
+
+The other kind is the GET for the rest of a stream of another riverrun's.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from random import Random
 
 from riverrun import __version__
 from riverrun.backends.address import Address
@@ -26,6 +30,24 @@ def head(address: Address, prefix: str, outgoing: Outgoing, shown: Headers = ())
     """
     fixed = _fixed(address.authority, prefix + outgoing.path, outgoing.headers)
     return b"%b%bcontent-length: %d\r\n\r\n" % (fixed, lines(dict(shown)) if shown else b"", len(outgoing.body))
+
+
+def idempotent(random: Random) -> Headers:
+    """A call's own name, and that it would come back: what another riverrun has to know before anything breaks."""
+    return (("idempotency-key", f"{random.getrandbits(128):032x}"), ("x-riverrun-on-disconnect", "grace"))
+
+
+def rest_of(completion: str, last: int, address: Address, prefix: str, shown: Headers) -> bytes:
+    """The whole request for the events of a completion after `last`, under our own base URL. Raises ValueError."""
+    named = {
+        "host": address.authority,
+        "user-agent": DEFAULTS["user-agent"],
+        "accept": "text/event-stream",
+        "accept-encoding": "identity",
+        "last-event-id": str(last),
+        **dict(shown),
+    }
+    return begun("GET", f"{prefix}/chat/completions/{completion}") + lines(named) + b"\r\n"
 
 
 @lru_cache(maxsize=256)

@@ -58,6 +58,8 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     a last assistant message is gone on with as it is; the others name what marks that message or the request; "none",
     and no pattern: it can't. `prefill_structured`: also under a response_format or a forced call. `echoes_prefill`:
     its answer begins with the words that it was given. `deterministic`: the same request and seed, the same answer.
+    `resumes`: it may itself be a riverrun, so that a call says that it would come back, and does after a cut. `like`
+    does not take it over: what one address is says nothing of another.
 
     How it answers
     `model`, `fingerprint`: whose word stands in the answer. `finish`: "implied" where [DONE] alone ends a choice.
@@ -98,6 +100,7 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     prefill_structured: bool = False
     echoes_prefill: bool = False
     deterministic: bool = False
+    resumes: bool = False
 
     model: Literal["reported", "target"] = "reported"
     fingerprint: Literal["reported", "target"] = "reported"
@@ -120,7 +123,8 @@ def parse_rows(text: str) -> dict[str, Row]:
         like = table.pop("like", None)
         if like is not None and like not in rows:
             raise ValueError(f"the row {name!r} is like {like!r}, which does not stand above it")
-        rows[name] = derived(rows[like] if like is not None else Row(), table)
+        above = msgspec.structs.replace(rows[like], resumes=False) if like is not None else Row()
+        rows[name] = derived(above, table)
     return rows
 
 

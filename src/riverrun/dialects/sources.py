@@ -13,6 +13,7 @@ import msgspec
 from riverrun.config import UpstreamConfig
 from riverrun.config.nearest import nearest
 from riverrun.dialects.rows import ROWS, Row, derived
+from riverrun.dialects.windows import window
 from riverrun.routing.deadlines import HOSTED, THINKING, given
 from riverrun.routing.target import Target
 
@@ -24,11 +25,14 @@ KEYLESS = ("none", "sigv4", "google")
 class Upstream(msgspec.Struct, frozen=True):
     """One place that answers: `target` is its Source. `row_name` names `row` in the dialects' table.
 
+    `provider` is the row's name before the operator's changes where this is its own address, so that a model's name
+    means what it means there; "" for anybody else's.
     `variable`: the environment variable that holds its key (None: it was given another way, or there is none).
     """
 
     name: str
     row_name: str
+    provider: str
     row: Row
     base_url: str
     key: str | None
@@ -54,13 +58,14 @@ class Upstream(msgspec.Struct, frozen=True):
             deadlines=thinking if thinks else given(HOSTED, settings.deadlines),
             thinking=thinking,
             tools=settings.tools or "native",
-            context=settings.context,
+            context=settings.context or window(self.provider, model),
             n=row.n,
             draw_seed=row.draw_seed,
             deterministic=row.deterministic,
             prefill=row.prefill_of(model) != "none",
             prefill_structured=row.prefill_structured,
             echoes_prefill=row.echoes_prefill,
+            resumes=row.resumes,
         )
 
 
@@ -80,9 +85,10 @@ def upstream(
     key, variable = _key(settings, changed, environ)
     if key is None and settings.base_url is None and changed.env and changed.auth not in KEYLESS:
         raise ValueError(f"key is missing: set {' or '.join(changed.env)} in the environment, or `key` here")
+    provider = row_name if row.base_url in (None, base_url) else ""
     if changed != row:
         row_name = f"{row_name}+{hashlib.sha256(msgspec.json.encode(changed, order='sorted')).hexdigest()[:12]}"
-    return Upstream(name, row_name, changed, base_url, key, variable, settings)
+    return Upstream(name, row_name, provider, changed, base_url, key, variable, settings)
 
 
 def found(environ: Mapping[str, str], rows: Mapping[str, Row] = ROWS) -> tuple[str, ...]:

@@ -67,12 +67,13 @@ class Attempts:
         self._asked: dict[str, int] = {}
         self._over: set[str] = set()  # not to be asked again
         self._larger_than: int | None = None  # tokens of context that were too few, 0 where nobody knows how many
+        self._beside: list[Cause] = []  # of failures beside which another target still ran
 
     def copy(self) -> Attempts:
         """For a part of the branch that goes on by itself."""
         copied = Attempts(self.targets, self._retries, self._random, self._fallbacks)
         copied._asked, copied._over = dict(self._asked), set(self._over)
-        copied._larger_than, copied._fallen = self._larger_than, self._fallen
+        copied._larger_than, copied._fallen, copied._beside = self._larger_than, self._fallen, list(self._beside)
         return copied
 
     def everyone(self) -> list[Target]:
@@ -106,6 +107,11 @@ class Attempts:
         if failure.cause is Cause.CONTEXT_TOO_LONG:
             self._larger_than = max(self._larger_than or 0, target.context or 0)
 
+    def beside(self, target: Target, failure: Failure) -> None:
+        """This failure of `target` came while another one still runs: its fallbacks are for when that fails too."""
+        self.note(target, failure)
+        self._beside.append(failure.cause)
+
     def after(
         self,
         target: Target,
@@ -123,6 +129,8 @@ class Attempts:
         """
         self.note(target, failure, spoke=spoke, seen=seen)
         fell = not seen and self._fall(failure.cause)
+        while not (seen or fell) and self._beside:
+            fell = self._fall(self._beside.pop(0))
         if not (fell or policy(failure).onward):
             return None
         pause = self._pause(target, failure)

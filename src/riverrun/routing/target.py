@@ -30,6 +30,7 @@ class Target(msgspec.Struct, frozen=True):
     the same again with the same seed (`draw_seed` gives a request without one a seed), `prefill` ones go on with an
     assistant's words (`prefill_structured`: also in JSON; `echoes_prefill`: and say them again first); targets of one
     `same` label stand in for each other.
+    `resumes`: it may be a riverrun, whose streams outlive their connections.
     `watched`: its process is our own and restarted by us, so that failures of its requests say nothing of its health.
     `thinking` are the deadlines of a request that asks it to think (None: the same). A target is shown without its
     key (SEC7).
@@ -56,6 +57,7 @@ class Target(msgspec.Struct, frozen=True):
     prefill_structured: bool = False
     echoes_prefill: bool = False
     same: str = ""
+    resumes: bool = False
     watched: bool = False
     thinking: Deadlines | None = None
 

@@ -84,8 +84,15 @@ class Assembler:
         self.plan = plan
         self.committed = False
         self._choices = [_Choice() for _ in range(plan.n)]
+        self._unopened = range(plan.n)
         self.spent = 0
         """Tokens that were sent by calls which broke and were continued, and which no upstream counted."""
+        self.inherited: list[Usage] = []
+        """Of choices that another owner finished: what they cost, as far as the tape says, beside what comes."""
+        self.counted = False
+        """The usage chunk is out already: another owner wrote it."""
+        self.limited = False
+        """A choice was cut by its token limit."""
         self._usage: dict[Source, Usage] = {}
         self._said = 0  # deltas that stand for about a token each
         self._source: Source = (0, 0)
@@ -103,7 +110,7 @@ class Assembler:
     def usage(self) -> CompletionUsage:
         """What the answer cost so far: the upstream's count, or an estimate where it gave none."""
         if self._usage:
-            return combined([self._usage[source] for source in sorted(self._usage)], self.spent)
+            return combined([*(self._usage[source] for source in sorted(self._usage)), *self.inherited], self.spent)
         return estimated(len(msgspec.json.encode(self.plan.messages)), self._said)
 
     @property
@@ -114,6 +121,12 @@ class Assembler:
     def unfinished(self, choices: tuple[int, ...]) -> tuple[int, ...]:
         """Those of the choices that have no finish_reason yet."""
         return tuple(choice for choice in choices if not self._choices[choice].finished)
+
+    def freeze(self, opened: int = 0) -> None:
+        """From now on the identity stands. The first `opened` choices have their openers already."""
+        self.committed = True
+        self._unopened = range(opened, self.plan.n)
+        self._writer = Writer(self.identity, usage_null=self.plan.include_usage, pad=self.plan.pad)
 
     def push(self, deltas: list[Delta], source: Source = (0, 0)) -> list[bytes]:
         """The payloads that these deltas of one source complete. Raises Failure where they break the grammar."""
@@ -131,7 +144,8 @@ class Assembler:
                 Cause.UPSTREAM_INTERRUPTED,
                 f"The upstream ended its answer before it was complete (choice {missing[0]} has no finish_reason).",
             )
-        return [*([self._writer.usage(self.usage)] if self.plan.include_usage else []), DONE]
+        due = self.plan.include_usage and not self.counted
+        return [*([self._writer.usage(self.usage)] if due else []), DONE]
 
     # One step per kind of delta. Each appends whole payloads to `_out`.
 
@@ -195,6 +209,7 @@ class Assembler:
         self._fragments(delta.choice, choice.calls.close(delta.reason))
         choice.finished = True
         reason = delta.reason
+        self.limited = self.limited or reason == "length"
         if reason in ("stop", "tool_calls", "function_call") and len(choice.calls):
             reason = "function_call" if self.plan.functions else "tool_calls"  # T10, T13
         self._out.append(self._writer.delta(delta.choice, b"", finish_reason=literal(reason)))
@@ -211,19 +226,20 @@ class Assembler:
         choice = self._choices[delta.choice]
         if choice.finished:
             _malformed(f"it sent more of choice {delta.choice} after its finish_reason")
-        if not self.committed:
+        if self._unopened:
             self._commit(delta.choice, OPENERS.get(type(delta), TEXT))
         self._said += 1
         return choice
 
     def _commit(self, first: int, opening: bytes) -> None:
-        """Freeze the identity and open every choice, in order."""
-        self.committed = True
-        self._writer = Writer(self.identity, usage_null=self.plan.include_usage, pad=self.plan.pad)
+        """Freeze the identity and open every choice, in order; those that have an opener on the tape not again."""
+        if not self.committed:
+            self.freeze()
         tokens = NO_TOKENS if self.plan.logprobs else b"null"
-        for index in range(self.plan.n):
+        for index in self._unopened:
             fields = b'"role":"assistant",' + (opening if index == first else TEXT)
             self._out.append(self._writer.delta(index, fields, tokens))
+        self._unopened = range(0)
 
     def _fragments(self, index: int, fragments: list[Fragment]) -> None:
         spell = _function_call if self.plan.functions else _tool_call
@@ -248,7 +264,8 @@ STEPS: dict[type, Callable[..., None]] = {
 
 def _numbered(value: bytes, index: int) -> bytes:
     """A JSON object with its place among its like: openai-python merges lists of objects by `index` (O12)."""
-    return b'{"index":%d,%b' % (index, value.lstrip()[1:])
+    rest = value.strip()[1:]
+    return b'{"index":%d%b%b' % (index, b"" if rest == b"}" else b",", rest)
 
 
 def _tool_call(fragment: Fragment) -> bytes:

@@ -14,7 +14,7 @@ import msgspec
 from riverrun.failures import Cause, Failure
 from riverrun.stream.ask import Ask
 from riverrun.stream.deltas import Delta, Finish, Reasoning, Refusal, Text, ToolArgs, ToolOpen
-from riverrun.wire.chunk import DONE, decode, literal
+from riverrun.wire.chunk import DONE, ChunkDelta, ToolCallDelta, decode, literal
 from riverrun.wire.request import Chat
 
 Kind = Literal["text", "reasoning", "refusal"]
@@ -26,7 +26,7 @@ LIMITS = ("max_completion_tokens", "max_tokens")
 class Partial(msgspec.Struct, frozen=True):
     """What a client has seen of one choice. `calls` are the tool calls' names and arguments, in order.
 
-    `deltas` counts the chunks that said something: about a token each.
+    `deltas` counts the chunks that said something: about a token each. `beside`: there was audio or an annotation.
     """
 
     text: str = ""
@@ -34,11 +34,12 @@ class Partial(msgspec.Struct, frozen=True):
     refusal: str = ""
     calls: tuple[tuple[str, str], ...] = ()
     deltas: int = 0
+    beside: bool = False
 
     @property
     def visible(self) -> bool:
         """Whether anything but reasoning was seen. Without it an answer can start anew and nobody notices."""
-        return bool(self.text or self.refusal or self.calls)
+        return bool(self.text or self.refusal or self.calls or self.beside)
 
 
 def partial(payloads: Iterable[bytes], choice: int) -> Partial:
@@ -46,6 +47,7 @@ def partial(payloads: Iterable[bytes], choice: int) -> Partial:
     texts: dict[str, list[str]] = {"text": [], "reasoning": [], "refusal": []}
     calls: dict[int, list[str]] = {}
     deltas = 0
+    beside = False
     for payload in payloads:
         if payload == DONE:
             continue
@@ -54,15 +56,28 @@ def partial(payloads: Iterable[bytes], choice: int) -> Partial:
                 continue
             delta = each.delta
             thought = delta.reasoning_content or delta.reasoning or ""
+            beside = beside or bool(delta.audio or delta.annotations)
             texts["text"].append(delta.content or "")
             texts["reasoning"].append(thought)
             texts["refusal"].append(delta.refusal or "")
-            deltas += bool(delta.content or thought or delta.refusal or delta.tool_calls)
-            for call in delta.tool_calls or ():
+            deltas += bool(delta.content or thought or delta.refusal or delta.tool_calls or delta.function_call)
+            for call in fragments(delta, len(calls)):
                 if call.function is not None:
                     calls.setdefault(call.index, [call.function.name or ""]).append(call.function.arguments or "")
     joined = {kind: "".join(pieces) for kind, pieces in texts.items()}
-    return Partial(**joined, calls=tuple((call[0], "".join(call[1:])) for call in calls.values()), deltas=deltas)
+    told = tuple((call[0], "".join(call[1:])) for call in calls.values())
+    return Partial(**joined, calls=told, deltas=deltas, beside=beside)
+
+
+def fragments(delta: ChunkDelta, opened: int) -> list[ToolCallDelta]:
+    """The tool call fragments of a chunk of ours, of a choice with so many calls before it.
+
+    The deprecated `function_call` has no number and no id: a name begins a call, what has none belongs to the latest.
+    """
+    function = delta.function_call
+    if function is None:
+        return delta.tool_calls or []
+    return [ToolCallDelta(opened if function.name is not None else opened - 1, None, None, function)]
 
 
 def prefilled(ask: Ask, so_far: Partial, used: int) -> Ask:
