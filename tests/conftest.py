@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from riverrun.engine import fetch
 from riverrun.engine.folder import default_folder
 from tests.servers import Served, serving
+
+
+@pytest.fixture(scope="session", autouse=True)
+def data_folder() -> Iterator[None]:
+    """The ledgers of servers that tests start are no user's: they go to a folder of this run."""
+    with TemporaryDirectory() as folder:
+        before = os.environ.get("XDG_DATA_HOME")
+        os.environ["XDG_DATA_HOME"] = folder
+        yield
+        if before is None:
+            del os.environ["XDG_DATA_HOME"]
+        else:
+            os.environ["XDG_DATA_HOME"] = before
 
 
 @pytest.fixture(scope="session")

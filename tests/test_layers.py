@@ -23,6 +23,7 @@ RANKS = [
 ]
 LEFT_OF = {room: {left for rank in RANKS[:place] for left in rank} for place, rank in enumerate(RANKS) for room in rank}
 LEFT_OF["conformance"] = {"failures", "wire"}
+LEFT_OF["clients"] = {"failures", "wire"}
 LEFT_OF["cli"].add("conformance")
 
 PURE = {"failures", "config", "wire", "stream", "routing", "dialects"}

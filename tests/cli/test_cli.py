@@ -40,10 +40,10 @@ def complaint(*arguments: str, **environ: str) -> str:
 def test_version_and_help() -> None:
     assert riverrun_("--version").stdout.strip() == f"riverrun {riverrun.__version__}"
     shown = riverrun_("--help").stdout
-    assert all(verb in shown for verb in ("serve", "chat", "pull", "models", "check", "config"))
+    assert all(verb in shown for verb in ("serve", "chat", "pull", "models", "check", "config", "key", "usage"))
 
 
-@pytest.mark.parametrize("verb", ["serve", "chat", "pull", "models", "check", "config"])
+@pytest.mark.parametrize("verb", ["serve", "chat", "pull", "models", "check", "config", "key", "usage"])
 def test_every_verb_explains_itself(verb: str) -> None:
     done = riverrun_(verb, "--help")
     assert done.returncode == 0

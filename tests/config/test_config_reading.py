@@ -101,6 +101,11 @@ def test_upstreams_and_models_as_the_example_has_them(tmp_path: Path) -> None:
             "fallbacks.upstream_busy: a weight has no meaning here",
         ),
         ("[upstream.local]\n", "means the models of this machine"),
+        ('[[model]]\nname = "m\\n"\ntargets = ["a/b"]', r"'m\\n' holds a control character"),
+        ('[[model]]\nname = "m"\naliases = ["\\u001b[2J"]\ntargets = ["a/b"]', "holds a control character"),
+        ('[[model]]\nname = "m"\ntargets = [{ target = "a/b\\u0000" }]', "holds a control character"),
+        (f'{MODEL}fallbacks = {{ upstream_busy = ["a/c\\r"] }}', "holds a control character"),
+        ('[upstream.a]\nkey = "a\\nb"', r"without control characters.*key"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
@@ -161,3 +166,16 @@ def test_an_endless_number_is_no_duration(tmp_path: Path) -> None:
     )
     with pytest.raises(Failure, match="Expected a duration"):
         read(file, {}, {})
+
+
+def test_a_byte_order_mark_is_taken(tmp_path: Path) -> None:
+    file = tmp_path / "riverrun.toml"
+    file.write_bytes(b"\xef\xbb\xbf[server]\nport = 1234\n")
+    assert read(file, {}, {}).server.port == 1234
+
+
+def test_a_failure_that_comes_later_shows_no_value_of_a_variable(tmp_path: Path) -> None:
+    loaded = load(written(tmp_path, '[upstream.a]\ndialect = "${KEY}"\n'), {}, {"KEY": "canary-4711"})
+    with pytest.raises(Failure) as caught, loaded.hiding():
+        raise Failure(Cause.BAD_REQUEST, f"{loaded.config.upstream['a'].dialect!r} is not spoken.")
+    assert str(caught.value) == caught.value.message == "'${KEY}' is not spoken."

@@ -2,7 +2,7 @@
 
 import pytest
 
-from riverrun.config.values import ClientKey, Duration, Secret
+from riverrun.config.values import ClientKey, Duration, Secret, decode, encode
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,17 @@ def test_a_client_key_has_to_be_long() -> None:
     with pytest.raises(ValueError, match="at least 16") as caught:
         ClientKey("canary")
     assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["a\nb", "a\r", "\0", "\x7f", "a\x85"])
+def test_a_secret_has_no_control_characters(text: str) -> None:
+    with pytest.raises(ValueError, match="control characters") as caught:
+        Secret(text)
+    assert text not in str(caught.value)
+
+
+def test_values_go_to_another_process_and_back() -> None:
+    for value in (Secret("canary"), Duration.of("off"), Duration.of("500ms")):
+        assert decode(type(value), encode(value)) == value
+    with pytest.raises(NotImplementedError):
+        encode(object())

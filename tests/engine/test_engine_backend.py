@@ -28,6 +28,8 @@ from riverrun.stream.ask import Ask
 from riverrun.stream.deltas import Delta, Text
 from riverrun.stream.flow import Call, Cancelled, Ending, Finished, Refused
 from riverrun.wire.request import Chat, parse_chat
+from tests.runs.ledgers import books
+from tests.tapes.kept import in_memory
 
 from .real import get, model_file, run, until
 
@@ -42,7 +44,8 @@ def chat(model: str, tokens: int, words: str = "Tell me a long story about a riv
 
 def runs(engine: Engine) -> Runs:
     """What asks the engine in the server: it asks again where nothing was said yet."""
-    return Runs(lambda name: single(engine.target(name)), Upstreams({"engine": engine}), Random(1), lambda: 1.0)
+    upstreams = Upstreams({"engine": engine})
+    return Runs(lambda name: single(engine.target(name)), upstreams, Random(1), lambda: 1.0, in_memory(), books())
 
 
 class Heard:
@@ -198,8 +201,9 @@ def test_a_run_that_meets_a_dead_engine_waits_for_the_next_one() -> None:
             assert pid is not None
             os.kill(pid, signal.SIGKILL)
             psutil.Process(pid).wait(10)  # dead by now, and this loop has not seen it yet
-            outcome = await runs(engine).begin(chat("m", 8), Grant()).outcome
-            assert outcome.ending == Finished()
+            begun = await runs(engine).begin(chat("m", 8), Grant())
+            assert begun.outcome is not None
+            assert (await begun.outcome).ending == Finished()
 
     run(test)
 
@@ -213,10 +217,11 @@ def test_a_kill_before_the_first_words_costs_nobody_the_answer(slots: int) -> No
             pid = engine.status()[0].pid
             assert pid is not None
             answering = runs(engine)
-            begun = [answering.begin(chat("m", 8, "river " * 150), Grant()) for _ in range(slots + 1)]
+            begun = [await answering.begin(chat("m", 8, "river " * 150), Grant()) for _ in range(slots + 1)]
             await until(lambda: engine.status()[0].busy == slots)
             os.kill(pid, signal.SIGKILL)
             for each in begun:
+                assert each.outcome is not None
                 assert (await each.outcome).ending == Finished()
             assert engine.status()[0].pid != pid
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from riverrun.engine.private import PREFIX, PrivateFolder
+from riverrun.engine.private import PREFIX, PrivateFolder, sweep
 
 HOLD = """
 import sys
@@ -68,3 +68,16 @@ def test_what_a_killed_owner_left_is_swept_and_what_a_living_one_has_stays(runti
     assert mine.path.exists()
     assert (runtime / "riverrun-notes").exists()
     mine.remove()
+
+
+def test_whoever_inherited_the_lock_holds_the_folder_too(runtime: Path) -> None:
+    folder = PrivateFolder()
+    inherited = [os.dup(lock) for lock in folder.lock]
+    for lock in folder.lock:  # as when its owner is killed
+        os.close(lock)
+    sweep(runtime)
+    assert folder.path.exists()
+    for lock in inherited:
+        os.close(lock)
+    sweep(runtime)
+    assert not folder.path.exists()

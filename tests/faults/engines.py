@@ -1,4 +1,4 @@
-"""Real engines killed with SIGKILL in mid-answer: one behind riverrun as its upstream, and riverrun's own.
+"""The rows of real engines, killed with SIGKILL in mid-answer: one behind riverrun as its upstream, and riverrun's own.
 
 Each try is compared with the same request uninterrupted. Nothing here is in the suite's fast half.
 """
@@ -9,7 +9,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -23,11 +23,13 @@ from riverrun.backends.upstream import Upstream
 from riverrun.config import EngineConfig
 from riverrun.dialects.openai import OpenAI
 from riverrun.engine.backend import DEADLINES, Engine, completed
+from riverrun.engine.fetch import pull
+from riverrun.engine.folder import default_folder
 from riverrun.engine.process import Process
 from riverrun.engine.settings import ChildSettings, Ready
 from riverrun.routing.target import Target
 from riverrun.runs.upstreams import Upstreams
-from tests.faults.figures import Figures
+from tests.faults.rows import Outcome, Row
 from tests.faults.scene import application
 from tests.servers import Served, serving
 
@@ -62,21 +64,10 @@ class Killed(NamedTuple):
         twice = self.text.startswith(self.so_far * 2) or not self.text.startswith(self.so_far)
         return len(self.so_far) if twice else 0
 
-
-def summed(what: str, every: list[Killed]) -> Figures:
-    whole = [one for one in every if one.whole]
-    told = [one for one in every if one.error]
-    return Figures(
-        "X7",
-        what,
-        tried=len(every),
-        whole=len(whole),
-        told=len(told),
-        silent=len(every) - len(whole) - len(told),
-        wrong_bytes=sum(one.wrong_bytes for one in every),
-        false=sum(bool(one.wrong_bytes) for one in whole),
-        gaps=tuple(one.gap for one in whole),
-    )
+    @property
+    def outcome(self) -> Outcome:
+        wrong = self.wrong_bytes
+        return Outcome(self.whole, bool(self.error), wrong, self.whole and bool(wrong), self.gap)
 
 
 async def killed(client: openai.AsyncOpenAI, model: str, after: int, kill: Callable[[], object], seed: int) -> Killed:
@@ -132,21 +123,21 @@ async def second_killed(path: Path, after: int, seed: int) -> Killed:
         return await killed(client, "it", after, kill, seed)
 
 
-def seconds_killed(path: Path, tries: int) -> Figures:
+def seconds_killed(tries: int) -> Iterator[Outcome]:
+    path = pull(MODEL, default_folder(), lambda done, total: None).path
     random = Random(1)
-    every = [asyncio.run(second_killed(path, random.randint(2, TOKENS - 5), seed)) for seed in range(tries)]
-    return summed("kill -9 of a llama.cpp upstream; riverrun's own engine takes a prefill", every)
+    for seed in range(tries):
+        yield asyncio.run(second_killed(path, random.randint(2, TOKENS - 5), seed)).outcome
 
 
-def own_killed(tries: int) -> Figures:
+def own_killed(tries: int) -> Iterator[Outcome]:
     """riverrun's own engine dies at random moments, at temperature 0.8; it says the same again."""
     random = Random(2)
     moments = [random.randint(1, TOKENS - 2) for _ in range(tries)]
-    every: list[Killed] = []
     for start in range(0, tries, KILLS_A_SERVER):
         with serving() as server:
-            every += asyncio.run(_own_killed(server, moments[start : start + KILLS_A_SERVER], start))
-    return summed("kill -9 of the embedded engine at temperature 0.8; it says it again", every)
+            for one in asyncio.run(_own_killed(server, moments[start : start + KILLS_A_SERVER], start)):
+                yield one.outcome
 
 
 async def _own_killed(server: Served, moments: list[int], first: int) -> list[Killed]:
@@ -164,3 +155,22 @@ def engine_of(server: Served) -> psutil.Process:
     """The process that runs the model."""
     children = psutil.Process(server.process.pid).children(recursive=True)
     return next(child for child in children if "riverrun.engine.child" in " ".join(child.cmdline()))
+
+
+def rows() -> Iterator[Row]:
+    yield Row(
+        "X7",
+        "kill -9 of a llama.cpp upstream; riverrun's own engine takes a prefill",
+        10,
+        seconds_killed,
+        in_suite=0,
+        mark="engine",
+    )
+    yield Row(
+        "X7",
+        "kill -9 of the embedded engine at temperature 0.8; it says it again",
+        50,
+        own_killed,
+        in_suite=0,
+        mark="engine",
+    )

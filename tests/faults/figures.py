@@ -6,21 +6,22 @@ from collections.abc import Iterable
 from math import ceil
 from typing import NamedTuple
 
-from tests.faults import memory_net
-from tests.faults.rows import Row, played
-from tests.faults.scene import Seen
+from tests.faults.rows import Outcome, Row
 
-HEAD = (
-    "| | fault | tried | whole | told an error | lost without a word | bytes lost or doubled | false successes "
-    "| gap p50 | gap p99 |"
-)
-RULE = "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|"
+COLUMNS = (
+    "what is done", "tried", "whole", "told an error", "lost without a word", "bytes lost or doubled",
+    "false successes", "other promises broken", "gap p50", "gap p99", "besides",
+)  # fmt: skip
+HEAD = f"| {' | '.join(COLUMNS)} |"
+RULE = "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|"
 
 
 class Figures(NamedTuple):
-    """`whole` and `told` are answers; `silent` ones had neither an end nor an error. `gaps` of the whole ones, in s."""
+    """`whole` and `told` are answers; `silent` ones had neither an end nor an error. `gaps` of the whole ones, in s.
 
-    fault: str
+    `broken`: what else was promised and not so, a try each.
+    """
+
     what: str
     tried: int
     whole: int
@@ -29,17 +30,25 @@ class Figures(NamedTuple):
     wrong_bytes: int
     false: int
     gaps: tuple[float, ...]
+    broken: tuple[str, ...] = ()
+    note: str = ""
 
     @property
     def line(self) -> str:
-        numbers = (self.tried, self.whole, self.told, self.silent, self.wrong_bytes, self.false)
+        numbers = (
+            self.tried, self.whole, self.told, self.silent, self.wrong_bytes, self.false, len(self.broken)
+        )  # fmt: skip
         gaps = (f"{quantile(self.gaps, 0.5):.2f} s", f"{quantile(self.gaps, 0.99):.2f} s") if self.gaps else ("-", "-")
-        return f"| {' | '.join((self.fault, self.what, *map(str, numbers), *gaps))} |"
+        return f"| {' | '.join((self.what, *map(str, numbers), *gaps, self.note))} |"
 
     @property
     def honest(self) -> bool:
-        """Nothing false, nothing doubled, nobody left without a word."""
-        return not (self.silent or self.wrong_bytes or self.false)
+        """Nothing false, nothing doubled, nobody left without a word, and every other promise kept."""
+        return bool(self.tried) and not (self.silent or self.wrong_bytes or self.false or self.broken)
+
+    def passes(self, row: Row) -> bool:
+        """Whether it is what the row must come to."""
+        return self.honest and (row.may_lose or self.whole == self.tried)
 
 
 def quantile(values: Iterable[float], share: float) -> float:
@@ -48,12 +57,11 @@ def quantile(values: Iterable[float], share: float) -> float:
     return ordered[max(0, ceil(share * len(ordered)) - 1)]
 
 
-def summed(fault: str, what: str, seen: Iterable[Seen]) -> Figures:
-    every = list(seen)
+def summed(what: str, outcomes: Iterable[Outcome]) -> Figures:
+    every = list(outcomes)
     whole = [one for one in every if one.whole]
-    told = [one for one in every if not one.whole and one.error]
+    told = [one for one in every if not one.whole and one.told]
     return Figures(
-        fault,
         what,
         tried=len(every),
         whole=len(whole),
@@ -62,10 +70,11 @@ def summed(fault: str, what: str, seen: Iterable[Seen]) -> Figures:
         wrong_bytes=sum(one.wrong_bytes for one in every),
         false=sum(one.false_success for one in every),
         gaps=tuple(one.gap for one in whole),
+        broken=tuple(one.broken for one in every if one.broken),
+        note=next((one.note for one in reversed(every) if one.note), ""),
     )
 
 
-def measured(row: Row, stride: int = 1) -> Figures:
-    """Every try of a row on a virtual clock of its own, or every so many-th."""
-    tries = list(enumerate(row.tries))[::stride]
-    return summed(row.fault, row.what, (memory_net.run(played(made, seed)) for seed, made in tries))
+def measured(row: Row, n: int | None = None) -> Figures:
+    """As many tries of a row as the page has, or `n`."""
+    return summed(row.what, row.play(row.tries if n is None else n))

@@ -1,161 +1,79 @@
-"""The rows X7 to X13 of the table of faults survived: which tries each one is made of. Data and generators."""
+"""A row of the table of faults survived: what is done, how often, and what came of each try. The interface only.
+
+To add rows: write a module in this folder with `def rows() -> Iterator[Row]`, and put its name into MODULES. The
+sentences on each fault (what it is, when it passes) are in faults.toml. Then, from the repository's top:
+
+    scripts/faults X5           every try of its rows; X5's section of docs/faults.md is written anew
+    scripts/faults X5 100       100 tries of each of its rows; they are shown, and nothing is written
+    scripts/faults              all rows of all faults, and the whole page
+
+A row plays itself: `play(n)` is a plain generator of one `Outcome` for each of `n` tries, which runs a loop of its own,
+virtual (tests.faults.memory_net.run) or real (asyncio.run), and starts and ends whatever it needs. Where there are no
+more tries than a sequence has (every byte of an answer), it takes `n` of them, evenly spread: `spread(tries, n)`. It
+draws its random numbers from Random(seed) with fixed seeds. tests/faults/test_figures.py plays `in_suite` tries of
+every row, and tests/faults/test_page.py fails until the page has every row with `tries` tries.
+
+    def rows() -> Iterator[Row]:
+        yield Row("X5", "kill -9 of the owner after a random chunk; another worker goes on", 50, killed)
+
+    def killed(n: int) -> Iterator[Outcome]:
+        for seed in range(n):
+            seen = asyncio.run(one_kill(Random(seed)))
+            yield Outcome(whole=seen.text == TRUE, told=bool(seen.error), wrong_bytes=seen.wrong, gap=seen.gap)
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from random import Random
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib import import_module
+from typing import NamedTuple, TypeVar
 
-from tests.faults import speech
-from tests.faults.recipes import DISTURBANCES, RECIPES, Arrangement, Recipe, dying, well
-from tests.faults.scene import Answer, Moment, Seen, Side, scene
-from tests.faults.speech import answer, call, streamed
-from tests.faults.tries import sides
-from tests.upstreams import LAST_CHUNK, How, Play, chunk, head, sse
+T = TypeVar("T")
 
-Sides = Callable[[], list[Side]]
+MODULES = ("broken_upstreams", "recipe_rows", "engines")
+"""Modules of this folder that have rows; `rows()` gives them."""
+
+
+class Outcome(NamedTuple):
+    """What came of one try.
+
+    `whole`: every byte came once, in order, and the end as it should be. `told`: the client was told an error.
+    A try that is neither left somebody without a word. `wrong_bytes`: lost, doubled or changed ones inside what the
+    client got. `false_success`: it looked finished and was not whole. `gap`: the longest time without a new word, in
+    seconds. `broken`: what else the row promises and was not so ("3 upstream calls", "V3 at seed 17"), or "".
+    `note`: a figure of the row as a whole ("p99 of the others 1.04 times"); the last one is shown.
+    """
+
+    whole: bool
+    told: bool = False
+    wrong_bytes: int = 0
+    false_success: bool = False
+    gap: float = 0.0
+    broken: str = ""
+    note: str = ""
 
 
 class Row(NamedTuple):
-    """`tries` make the upstreams of one try each; none is used twice."""
+    """`fault` is a name of faults.toml, `what` is done `tries` times; (`fault`, `what`) names the row.
+
+    `may_lose`: an answer may be lost, where its client is told; without it every answer must be whole.
+    `in_suite`: tries in the test suite, 0 where it is too slow for it. `mark`: a marker of pytest that it needs.
+    """
 
     fault: str
     what: str
-    tries: Sequence[Sides]
+    tries: int
+    play: Callable[[int], Iterable[Outcome]]
+    may_lose: bool = False
+    in_suite: int = 12
+    mark: str = ""
 
 
-PREFILL = {"prefill": True}
+def spread(tries: Sequence[T], n: int) -> Sequence[T]:
+    """At most `n` of them, evenly spread, in their order."""
+    return tries if n >= len(tries) else [tries[at * len(tries) // n] for at in range(n)]
 
 
-def _well_called(moment: Moment) -> Play:
-    return speech.played(call())
-
-
-def nobody(bad: Answer, good: Answer) -> list[Side]:
-    return [Side((bad,))]
-
-
-def again(bad: Answer, good: Answer) -> list[Side]:
-    return [Side((bad, good), facts={"deterministic": True, "draw_seed": True})]
-
-
-def onward(bad: Answer, good: Answer) -> list[Side]:
-    return [Side((bad, good), facts=PREFILL)]
-
-
-def fallback(bad: Answer, good: Answer) -> list[Side]:
-    return [Side((bad,)), Side((good,), facts=PREFILL)]
-
-
-WAYS: dict[str, Callable[[Answer, Answer], list[Side]]] = {
-    "nobody can go on": nobody,
-    "its target says it again": again,
-    "its target takes a prefill": onward,
-    "the next target takes a prefill": fallback,
-}
-
-
-def each_way(fault: str, what: str, bad: Sequence[Answer], good: Answer = well) -> Iterator[Row]:
-    """One row for each way in which an answer may go on."""
-    for way, made in WAYS.items():
-        yield Row(fault, f"{what}; {way}", [_bound(made, one, good) for one in bad])
-
-
-def _bound(made: Callable[[Answer, Answer], list[Side]], bad: Answer, good: Answer) -> Sides:
-    return lambda: made(bad, good)
-
-
-# Bad answers
-
-
-def cut(payloads: list[bytes], end: How) -> list[Answer]:
-    """Cut at every byte of the whole message, head and HTTP chunks included."""
-    message = head() + b"".join(chunk(sse(each)) for each in payloads) + LAST_CHUNK
-    return [_always(Play((message[:at],), end)) for at in range(1, len(message))]
-
-
-def ended(payloads: list[bytes]) -> list[Answer]:
-    """HTTP's framing is in order, and the body ends at every byte: by the last chunk."""
-    body = b"".join(map(sse, payloads))
-    return [_always(streamed(body[:at])) for at in range(len(body))]
-
-
-def closed(payloads: list[bytes]) -> list[Answer]:
-    """The body has no framing but the connection's end, which comes at every byte."""
-    body = b"".join(map(sse, payloads))
-    start = head(framing="")
-    return [_always(Play((start, body[:at]), "clean")) for at in range(len(body))]
-
-
-def stalled(payloads: list[bytes]) -> list[Answer]:
-    """Silent from every event on. The first one says nothing yet."""
-    events = [sse(each) for each in payloads]
-    return [_always(streamed(*events[:at], whole=False, end="stall")) for at in range(len(events))]
-
-
-def disturbed(extra: bytes, payloads: list[bytes]) -> list[Answer]:
-    """These bytes stand before every event, once each; afterwards the answer goes on as if nothing was."""
-    events = [sse(each) for each in payloads]
-    return [_always(streamed(*events[:at], extra, *events[at:])) for at in range(len(events))]
-
-
-def _always(play: Play) -> Answer:
-    return lambda moment: play
-
-
-# Chains
-
-
-def chain(last: Answer, number: int) -> Sides:
-    """Three targets: the first breaks at a random event, the next dies, and so may the last."""
-    events = [sse(each) for each in answer()]
-    at = Random(number).randrange(len(events) - len(speech.END))
-    ends: tuple[How, ...] = ("reset", "clean", "stall")
-    bad = _always(streamed(*events[:at], whole=False, end=ends[number % 3]))
-    return lambda: [Side((bad,)), Side((dying,), facts=PREFILL), Side((last,), facts=PREFILL)]
-
-
-ARRANGED: dict[Arrangement, str] = {
-    "alone": "one target",
-    "healthy": "a fallback that is well",
-    "dying": "a fallback that dies too",
-}
-
-
-def recipes() -> Iterator[Row]:
-    """Every recipe of one request, in each arrangement, with seeds of its own."""
-    for arrangement, named in ARRANGED.items():
-        made = [_arranged(one, arrangement) for one in RECIPES if one.requests == 1]
-        yield Row("all", f"every recipe, 20 seeds each; {named}", made * 20)
-
-
-def _arranged(recipe: Recipe, arrangement: Arrangement) -> Sides:
-    return lambda: sides(recipe, arrangement, 1.0)
-
-
-def rows() -> Iterator[Row]:
-    yield from recipes()
-    yield from each_way("X7", "reset at every byte", cut(answer(), "reset"))
-    yield from each_way("X7", "closed at every byte, without the last chunk", cut(answer(), "clean"))
-    yield from each_way("X8", "clean end at every byte, with the last chunk", ended(answer()))
-    yield from each_way("X8", "end by close alone, at every byte", closed(answer()))
-    yield from each_way("X9", "silent before the first word", stalled(answer())[:2])
-    yield from each_way("X9", "stall at every event after it", stalled(answer())[2:])
-    harmless = [one for extra in DISTURBANCES["harmless"] for one in disturbed(extra, answer())]
-    harmful = [one for extra in DISTURBANCES["malformed"] for one in disturbed(extra, answer())]
-    yield Row(
-        "X10", "pings, comments, empty events, before every event", [_bound(nobody, one, well) for one in harmless]
-    )
-    yield from each_way("X10", "malformed or giant before every event", harmful)
-    errors = [one for extra in DISTURBANCES["error"] for one in disturbed(extra, answer())]
-    yield from each_way("X11", "in-band error before every event", errors)
-    yield Row("X12", "the fallback dies too, the third is well; 50 seeds", [chain(well, seed) for seed in range(50)])
-    yield Row("X12", "all three die; 50 seeds", [chain(dying, seed) for seed in range(50)])
-    yield from each_way("X13", "tool call reset at every byte", cut(call(), "reset"), _well_called)
-    yield from each_way("X13", "tool call, clean end at every byte", ended(call()), _well_called)
-
-
-async def played(made: Sides, seed: int, stream: bool = True) -> Seen:
-    """One try."""
-    async with scene(*made(), seed=seed) as one:
-        return await one.ask(stream=stream, stream_options={"include_usage": True})
+def every() -> Iterator[Row]:
+    for name in MODULES:
+        yield from import_module(f"tests.faults.{name}").rows()

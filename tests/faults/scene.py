@@ -12,6 +12,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from random import Random
 from typing import NamedTuple
 
+import msgspec
+
 from riverrun.backends.upstream import Upstream as Client
 from riverrun.config import ServerConfig
 from riverrun.conformance.capture import Capture
@@ -20,22 +22,37 @@ from riverrun.conformance.probe import Endpoint, alone
 from riverrun.conformance.reading import Object, Reading, items, mapping, text
 from riverrun.dialects.openai import OpenAI
 from riverrun.dialects.rows import ROWS, derived
+from riverrun.failures import Cause
 from riverrun.routing.model import Model, Weighted
 from riverrun.routing.target import Deadlines, Target
 from riverrun.runs.runs import Runs
 from riverrun.runs.upstreams import Upstreams
 from riverrun.server.app import App, Route
 from riverrun.server.chat import Chat
-from riverrun.server.guard import Guard, Keys
+from riverrun.server.guard import Guard
 from riverrun.server.host import running
 from riverrun.server.limits import HostLimits
 from riverrun.server.sockets import Listen
+from tests.faults.rows import Outcome
 from tests.faults.speech import ANSWER, ARGUMENTS, NAME
+from tests.runs.ledgers import Kept, books
+from tests.tapes.kept import in_memory
 from tests.upstreams import Play, Request, Upstream, serve
 
 PREFILLING = "compatible-prefill"
 DIALECT = OpenAI({**ROWS, PREFILLING: derived(ROWS["compatible"], {"prefill": {"*": "prefix"}})})
 RETRIES = 1
+MODEL = Model("it", (), retries=RETRIES)
+
+
+class Mending(NamedTuple):
+    """How else requests are mended: `hedge_after` in unscaled seconds; the last side is only asked for these causes."""
+
+    hedge_after: float | None = None
+    last_for: tuple[Cause, ...] = ()
+
+
+NOTHING = Mending()
 
 
 class Moment(NamedTuple):
@@ -143,6 +160,12 @@ class Seen(NamedTuple):
         return max(len(told) - same, missing)
 
     @property
+    def outcome(self) -> Outcome:
+        """As a row of the table counts it."""
+        told = bool(self.error) and not self.whole
+        return Outcome(self.whole, told, self.wrong_bytes, self.false_success, self.gap)
+
+    @property
     def gap(self) -> float:
         """The longest time without a new word, in seconds; the time to the first one counts."""
         reading = self.reading
@@ -167,9 +190,10 @@ def _said(reading: Reading) -> str:
 
 
 class Scene:
-    """A server with one model. `ask` sends one request to it."""
+    """A server with one model. `ask` sends one request to it; `ledger` has what each upstream call cost."""
 
-    def __init__(self, url: str, sides: Sequence[Side]) -> None:
+    def __init__(self, url: str, sides: Sequence[Side], ledger: Kept) -> None:
+        self.ledger = ledger
         self._endpoint = Endpoint(url=url, model="it", timeout=900.0)
         self._sides = sides
 
@@ -185,31 +209,46 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(*sides: Side, scale: float = 1.0, seed: int = 1, retries: int = RETRIES) -> AsyncIterator[Scene]:
-    """The application in the running loop; its targets are the sides, in this order."""
+async def scene(
+    *sides: Side, scale: float = 1.0, seed: int = 1, retries: int = RETRIES, mended: Mending = NOTHING
+) -> AsyncIterator[Scene]:
+    """The application in the running loop; its targets are the sides, in this order, but for those that mend."""
+    ledger = Kept()
     async with AsyncExitStack() as stack:
         for side in sides:
             await stack.enter_async_context(serve(upstream=side))
         targets = [side.target(f"target-{number}") for number, side in enumerate(sides, 1)]
         client = Client({"openai": DIALECT})
         stack.callback(client.close)
+        model = Model("it", (), retries=retries)
+        if mended.hedge_after is not None:
+            model = msgspec.structs.replace(model, hedge_after=mended.hedge_after * scale)
+        if mended.last_for:
+            *targets, last = targets
+            model = msgspec.structs.replace(model, fallbacks=dict.fromkeys(mended.last_for, (last,)))
         url = await stack.enter_async_context(
-            application(targets, Upstreams({"": client}), scale=scale, seed=seed, retries=retries)
+            application(targets, Upstreams({"": client}), scale=scale, seed=seed, model=model, ledger=ledger)
         )
-        yield Scene(url, sides)
+        yield Scene(url, sides, ledger)
 
 
 @asynccontextmanager
 async def application(
-    targets: Sequence[Target], upstreams: Upstreams, *, scale: float = 1.0, seed: int = 1, retries: int = RETRIES
+    targets: Sequence[Target],
+    upstreams: Upstreams,
+    *,
+    scale: float = 1.0,
+    seed: int = 1,
+    model: Model = MODEL,
+    ledger: Kept | None = None,
 ) -> AsyncIterator[str]:
     """The real application and host with one model called `it`, in the running loop: its URL."""
-    model = Model("it", tuple((Weighted(target),) for target in targets), retries=retries)
+    model = msgspec.structs.replace(model, tiers=tuple((Weighted(target),) for target in targets))
     random = Random(seed)
-    runs = Runs(lambda _: model, upstreams, random, lambda: 1694268190.0)
+    runs = Runs(lambda _: model, upstreams, random, lambda: 1694268190.0, in_memory(), books(ledger))
     config = ServerConfig(commit_after=10.0 * scale, heartbeat=10.0 * scale)
     routes = {"/v1/chat/completions": Route({"POST": Chat(runs, config)})}
-    app = App(routes, Guard(loopback=True, keys=Keys(())), random, _life, lambda: None, runs.interrupt)
+    app = App(routes, Guard(loopback=True), random, _life, lambda: None, runs.interrupt)
     async with running(app, Listen(port=0), HostLimits(linger=0.2)) as address:
         yield f"http://127.0.0.1:{address.port}/v1"
         await runs.idle()

@@ -12,13 +12,10 @@ from riverrun.conformance.reading import items, mapping, text
 from tests.faults import memory_net
 from tests.faults.recipes import ARRANGEMENTS, RECIPES, Arrangement, Must, Recipe
 from tests.faults.scene import RETRIES, Seen
-from tests.faults.tries import tried
+from tests.faults.tries import over_tcp, tried
 
 FINAL = ("context_length_exceeded", "content_policy_violation", "upstream_auth_error")
 """Errors that asking again does not mend."""
-SCALE = 0.02
-"""Over real sockets a deadline of 30 s is one of 0.6 s."""
-
 recipes = pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
 arrangements = pytest.mark.parametrize("arrangement", ARRANGEMENTS)
 
@@ -52,12 +49,20 @@ def test_on_the_virtual_clock(recipe: Recipe, arrangement: Arrangement, stream: 
     assert max(every[-1].asks) <= (RETRIES + 1) * recipe.requests
 
 
+@pytest.fixture(scope="module")
+def tcp() -> dict[tuple[str, Arrangement], list[Seen]]:
+    """Every recipe in every arrangement over real sockets, its deadlines scaled down; many at once."""
+    return asyncio.run(over_tcp([(recipe, arrangement) for recipe in RECIPES for arrangement in ARRANGEMENTS]))
+
+
 @recipes
-def test_over_tcp(recipe: Recipe) -> None:
-    every = asyncio.run(tried(recipe, "healthy", scale=SCALE))
+@arrangements
+def test_over_tcp(recipe: Recipe, arrangement: Arrangement, tcp: dict[tuple[str, Arrangement], list[Seen]]) -> None:
+    must: Must = getattr(recipe, arrangement)
+    every = tcp[recipe.name, arrangement]
     for seen in every:
-        check(seen, recipe.healthy)
-    assert every[-1].asks == recipe.healthy.asks
+        check(seen, must)
+    assert every[-1].asks == must.asks[: len(every[-1].asks)]
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from tests.faults.recipes import FALLBACKS, Arrangement, Recipe
 from tests.faults.scene import Seen, Side, scene
+
+SCALE = 0.02
+"""Over real sockets a deadline of 30 s is one of 0.6 s."""
+
+AT_ONCE = 8
+"""Recipes that run beside each other in one loop: few enough that none waits for the others' bytes."""
 
 
 def sides(recipe: Recipe, arrangement: Arrangement, scale: float) -> list[Side]:
@@ -26,3 +33,15 @@ async def tried(
             await asyncio.sleep(recipe.every * scale if number else 0.0)
             out.append(await played.ask(stream=stream, **usage))
     return out
+
+
+async def over_tcp(chosen: Sequence[tuple[Recipe, Arrangement]]) -> dict[tuple[str, Arrangement], list[Seen]]:
+    """These recipes in these arrangements over real sockets, each once, by their names."""
+    room = asyncio.Semaphore(AT_ONCE)
+
+    async def one(recipe: Recipe, arrangement: Arrangement) -> list[Seen]:
+        async with room:
+            return await tried(recipe, arrangement, scale=SCALE)
+
+    every = await asyncio.gather(*(one(*each) for each in chosen))
+    return {(recipe.name, arrangement): seen for (recipe, arrangement), seen in zip(chosen, every, strict=True)}

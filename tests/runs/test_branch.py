@@ -14,7 +14,7 @@ from riverrun.routing.target import Target
 from riverrun.stream.ask import Ask
 from riverrun.stream.deltas import Finish, Reasoning, Text, ToolArgs, ToolOpen, Usage
 from riverrun.stream.flow import Finished, Refused
-from riverrun.tapes.memory import MemoryTape
+from riverrun.tapes.own import Own
 from riverrun.wire.chunk import DONE
 from riverrun.wire.fold import fold
 from tests import virtual
@@ -46,13 +46,13 @@ class Log:
         return iter(script(ask))
 
 
-def answered(tape: MemoryTape) -> str:
+def answered(tape: Own) -> str:
     return fold(tape.payloads()).choices[0].message.content or ""
 
 
-def played(scene: Scene, **parameters: object) -> MemoryTape:
-    async def main() -> MemoryTape:
-        tape = scene.begin(**parameters)
+def played(scene: Scene, **parameters: object) -> Own:
+    async def main() -> Own:
+        tape = await scene.begin(**parameters)
         await scene.runs.idle()
         return tape
 
@@ -171,7 +171,7 @@ def test_a_target_that_is_down_is_passed_over_and_probed_later() -> None:
         asked = []
         for pause in (0, 0, 0, 0, 0, 0, 0, 6):
             await asyncio.sleep(pause)
-            tape = scene.begin()
+            tape = await scene.begin()
             await scene.runs.idle()
             assert answered(tape) == "Hello there my friend"
             asked.append(len(first.asked))
@@ -186,7 +186,7 @@ def test_a_target_that_is_watched_is_never_taken_to_be_down() -> None:
     async def main() -> None:
         scene = Scene(log, watched=True)
         for _ in range(7):
-            scene.begin()
+            await scene.begin()
             await scene.runs.idle()
 
     virtual.run(main())
@@ -363,7 +363,7 @@ def test_a_refused_prefill_is_remembered_and_the_next_target_goes_on() -> None:
 
     async def main() -> None:
         for _ in range(2):
-            tape = scene.begin()
+            tape = await scene.begin()
             await scene.runs.idle()
             assert answered(tape) == "Hello there"
             asked.append(len(log.asked))
@@ -380,7 +380,7 @@ def test_a_bug_in_a_later_attempt_ends_the_run() -> None:
     async def main() -> Scene:
         scene = Scene(steps(Wait(1.0), fails()), (target("two"), HELLO))
         scene.upstreams._backends = {**scene.upstreams._backends, "two": Broken()}  # type: ignore[dict-item]  # a bug
-        scene.begin()
+        await scene.begin()
         await scene.runs.idle()
         return scene
 
@@ -405,3 +405,23 @@ def test_parts_of_a_split_call_each_count_their_tokens() -> None:
     usage = scene.outcomes[0].usage
     assert usage is not None
     assert usage.completion_tokens == 5 + 5 + 2
+
+
+def test_tokens_of_attempts_that_broke_one_after_another_count_once() -> None:
+    second = (target("b", prefill=True, same="tiny"), steps(*says(" two"), BROKEN))
+    whole = steps(*says(" three"), Say((Usage(10, 7), Finish(0, "stop"))), End())
+    last = (target("c", prefill=True, same="tiny"), whole)
+    scene = Scene(steps(*says("one"), BROKEN), second, last, model=Model("tiny", (), retries=0))
+    assert answered(played(scene)) == "one two three"
+    usage = scene.outcomes[0].usage
+    assert usage is not None
+    assert usage.completion_tokens == 1 + 1 + 7
+
+
+def test_every_attempt_is_settled_once() -> None:
+    slow, quick = text("slow", pace=10.0), text("quick", pace=1.0)
+    scene = Scene(slow, (target("two"), quick), model=Model("tiny", (), retries=0, hedge_after=2.0))
+    played(scene)
+    assert [(row.number, row.target) for row in scene.ledger.attempted] == [(1, "tiny"), (2, "two")]
+    assert {(row.number, row.ending) for row in scene.ledger.settled} == {(1, "cancelled"), (2, "finished")}
+    assert len(scene.ledger.settled) == 2

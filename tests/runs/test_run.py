@@ -12,7 +12,7 @@ from riverrun.failures import Attempt, Cause, Failure
 from riverrun.stream.ask import Ask
 from riverrun.stream.deltas import Finish, Text, Usage
 from riverrun.stream.flow import Cancelled, Finished, Refused
-from riverrun.tapes.memory import MemoryTape
+from riverrun.tapes.own import Own
 from riverrun.wire.chunk import DONE
 from riverrun.wire.fold import fold
 from tests import virtual
@@ -22,13 +22,13 @@ HI = Say((Text(0, b'"Hi"'),))
 STOP = Say((Finish(0, "stop"),))
 
 
-async def played(scene: Scene, **parameters: object) -> MemoryTape:
-    tape = scene.begin(**parameters)
+async def played(scene: Scene, **parameters: object) -> Own:
+    tape = await scene.begin(**parameters)
     await scene.runs.idle()
     return tape
 
 
-def last_error(tape: MemoryTape) -> dict[str, object]:
+def last_error(tape: Own) -> dict[str, object]:
     error: dict[str, object] = json.loads(tape.payloads()[-1])["error"]
     return error
 
@@ -52,7 +52,7 @@ def test_an_answer_is_on_the_tape_and_folds() -> None:
 def test_commit_comes_with_the_first_content() -> None:
     async def main() -> None:
         scene = Scene(text("Hello", pace=5.0))
-        tape = scene.begin()
+        tape = await scene.begin()
         loop = asyncio.get_running_loop()
         began = loop.time()
         assert (await tape.committed()).target == "tiny"
@@ -65,7 +65,7 @@ def test_commit_comes_with_the_first_content() -> None:
 def test_a_failure_before_content_is_the_callers_to_hear() -> None:
     async def main() -> None:
         scene = Scene(steps(Wait(1.0), Fail(Failure(Cause.UPSTREAM_BUSY, "busy", retry_after=3.0))))
-        tape = scene.begin()
+        tape = await scene.begin()
         with pytest.raises(Failure, match="busy") as caught:
             await tape.committed()
         assert caught.value.attempts == (Attempt("tiny", "upstream_busy"),)
@@ -157,9 +157,12 @@ def test_when_the_last_reader_leaves_the_upstream_is_cancelled() -> None:
         def ended(self, ending: object) -> None:
             pass
 
+        def broke(self, failure: Failure) -> None:
+            pass
+
     async def main() -> None:
         scene = Scene(text("a b c d", pace=10.0))
-        tape = scene.begin()
+        tape = await scene.begin()
         following = tape.follow(0, Nobody())
         await tape.committed()
         following.leave()
@@ -218,7 +221,7 @@ def test_a_bug_of_ours_is_told_and_closes_the_tape() -> None:
 
     async def main() -> None:
         scene = Scene(script)
-        tape = scene.begin()
+        tape = await scene.begin()
         with pytest.raises(Failure, match="fault is ours") as caught:
             await tape.committed()
         assert caught.value.cause is Cause.INTERNAL

@@ -15,7 +15,7 @@ def test_an_unknown_model_is_a_404() -> None:
     async def main() -> None:
         scene = Scene(text("a"))
         with pytest.raises(Failure, match="`huge` does not exist") as caught:
-            scene.runs.begin(chat(model="huge"), Grant())
+            await scene.runs.begin(chat(model="huge"), Grant())
         assert (caught.value.status, caught.value.code, caught.value.param) == (404, "model_not_found", None)
 
     virtual.run(main())
@@ -24,10 +24,10 @@ def test_an_unknown_model_is_a_404() -> None:
 def test_while_it_drains_nothing_new_begins_and_what_runs_goes_on() -> None:
     async def main() -> None:
         scene = Scene(text("a b c", pace=1.0))
-        tape = scene.begin()
+        tape = await scene.begin()
         scene.runs.draining = True
         with pytest.raises(Failure, match="shutting down") as caught:
-            scene.begin()
+            await scene.begin()
         assert (caught.value.cause, caught.value.retry_after) == (Cause.OVERLOADED, 1.0)
         assert scene.runs.running == 1
         await scene.runs.idle()
@@ -40,7 +40,7 @@ def test_while_it_drains_nothing_new_begins_and_what_runs_goes_on() -> None:
 def test_an_interrupted_run_tells_its_reader() -> None:
     async def main() -> None:
         scene = Scene(text("a b c", pace=1.0))
-        tape = scene.begin()
+        tape = await scene.begin()
         await tape.committed()
         scene.runs.interrupt()
         await scene.runs.idle()
@@ -52,7 +52,7 @@ def test_an_interrupted_run_tells_its_reader() -> None:
 def test_obfuscation_pads_every_chunk() -> None:
     async def main() -> None:
         scene = Scene(text("one three eleven"))
-        tape = scene.begin(stream=True, stream_options={"include_obfuscation": True, "include_usage": True})
+        tape = await scene.begin(stream=True, stream_options={"include_obfuscation": True, "include_usage": True})
         await scene.runs.idle()
         chunks = tape.payloads()[:-1]
         assert all(json.loads(chunk)["obfuscation"] for chunk in chunks)
@@ -66,7 +66,7 @@ def test_obfuscation_pads_every_chunk() -> None:
 def test_functions_get_function_calls() -> None:
     async def main() -> None:
         scene = Scene(text("plain"))
-        tape = scene.begin(functions=[{"name": "f"}])
+        tape = await scene.begin(functions=[{"name": "f"}])
         await scene.runs.idle()
         assert (await tape.ended()).choices[0].finish_reason == "stop"
 

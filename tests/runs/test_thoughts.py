@@ -1,17 +1,23 @@
 """Signed thoughts find their way back to the call they led to."""
 
+import asyncio
 import json
 
 import pytest
 
 from riverrun.backends.scripted import End, Say, steps
+from riverrun.failures import Cause, Failure
 from riverrun.runs.thoughts import Thoughts
 from riverrun.stream.ask import Ask
 from riverrun.stream.deltas import Finish, Reasoning, Signature, ToolArgs, ToolOpen
+from riverrun.tapes.memory import MemoryTapes
+from riverrun.tapes.retention import Retention
+from riverrun.tapes.room import Room
 from riverrun.wire.completion import Choice, Completion, FunctionCall, Message, ToolCall
 from riverrun.wire.request import Chat
 from tests import virtual
 from tests.runs.scenes import Scene, chat
+from tests.tapes.kept import in_memory
 
 DETAILS = [{"type": "reasoning.text", "signature": "s1"}]
 
@@ -50,33 +56,92 @@ def assistant_of(asked: Chat) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("ids", [("a",), ("a", "b"), ("x", "b")])
-def test_a_dropped_thought_comes_back_with_its_call(ids: tuple[str, ...]) -> None:
-    thoughts = Thoughts()
-    thoughts.remember("me", completion("a", "b"))
-    message = assistant_of(thoughts.completed("me", followed_up(*ids)))
-    assert message["reasoning_details"] == DETAILS
-    assert message["reasoning_content"] == "hm"
+def test_a_dropped_thought_comes_back_with_its_call_in_every_process(ids: tuple[str, ...]) -> None:
+    async def main() -> None:
+        tapes = in_memory()
+        await Thoughts(tapes).remember("me", completion("a", "b"))
+        message = assistant_of(await Thoughts(tapes).completed("me", followed_up(*ids)))
+        assert message["reasoning_details"] == DETAILS
+        assert message["reasoning_content"] == "hm"
+
+    virtual.run(main())
 
 
 def test_what_the_client_sends_itself_stands() -> None:
-    thoughts = Thoughts()
-    thoughts.remember("me", completion("a"))
-    own = followed_up("a", reasoning_details=[{"signature": "own"}])
-    assert thoughts.completed("me", own) is own
+    async def main() -> None:
+        tapes = in_memory()
+        await Thoughts(tapes).remember("me", completion("a"))
+        own = followed_up("a", reasoning_details=[{"signature": "own"}])
+        assert await Thoughts(tapes).completed("me", own) is own
+
+    virtual.run(main())
 
 
-def test_tenants_do_not_see_each_others_thoughts() -> None:
-    thoughts = Thoughts()
-    thoughts.remember("me", completion("a"))
-    other = followed_up("a")
-    assert thoughts.completed("you", other) is other
+@pytest.mark.parametrize(("one", "other"), [("me", "you"), ("me a", "me")])
+def test_tenants_do_not_see_each_others_thoughts(one: str, other: str) -> None:
+    async def main() -> None:
+        thoughts = Thoughts(in_memory())
+        await thoughts.remember(one, completion("b"))
+        for id in ("b", "a b"):
+            asked = followed_up(id)
+            assert await thoughts.completed(other, asked) is asked
+
+    virtual.run(main())
 
 
-def test_only_so_many_are_kept() -> None:
-    thoughts = Thoughts(limit=2)
-    thoughts.remember("me", completion("a", "b", "c"))
-    assert "reasoning_details" not in assistant_of(thoughts.completed("me", followed_up("a")))
-    assert "reasoning_details" in assistant_of(thoughts.completed("me", followed_up("c")))
+def test_they_are_kept_for_a_day() -> None:
+    async def main() -> None:
+        thoughts = Thoughts(in_memory())
+        await thoughts.remember("me", completion("a"))
+        await asyncio.sleep(24 * 3600 - 1)
+        assert "reasoning_details" in assistant_of(await thoughts.completed("me", followed_up("a")))
+        await asyncio.sleep(2)
+        assert "reasoning_details" not in assistant_of(await thoughts.completed("me", followed_up("a")))
+
+    virtual.run(main())
+
+
+class Looked(MemoryTapes):
+    """Counts what it is asked for; `away`: it can't be reached."""
+
+    def __init__(self, *, away: bool = False) -> None:
+        super().__init__(Room(2**20, 2**20), Retention())
+        self.away = away
+        self.asked: list[str] = []
+
+    async def noted(self, name: str) -> bytes | None:
+        self.asked.append(name)
+        if self.away:
+            raise Failure(Cause.STORAGE, "away")
+        return await super().noted(name)
+
+    async def note(self, name: str, value: bytes, seconds: float) -> None:
+        if self.away:
+            raise Failure(Cause.STORAGE, "away")
+        await super().note(name, value, seconds)
+
+
+def test_only_calls_without_their_thought_cost_a_look() -> None:
+    async def main() -> None:
+        tapes = Looked()
+        thoughts = Thoughts(tapes)
+        for plain in (chat(), followed_up("a", reasoning_details=DETAILS)):
+            assert await thoughts.completed("me", plain) is plain
+        assert tapes.asked == []
+        await thoughts.completed("me", followed_up("a"))
+        assert len(tapes.asked) == 1
+
+    virtual.run(main())
+
+
+def test_without_the_tapes_a_request_is_answered_as_it_is() -> None:
+    async def main() -> None:
+        thoughts = Thoughts(Looked(away=True))
+        await thoughts.remember("me", completion("a"))
+        asked = followed_up("a")
+        assert await thoughts.completed("me", asked) is asked
+
+    virtual.run(main())
 
 
 def test_through_a_run() -> None:
@@ -95,9 +160,9 @@ def test_through_a_run() -> None:
 
     async def main() -> None:
         scene = Scene(script)  # type: ignore[arg-type]  # it remembers what it was asked
-        scene.begin()
+        await scene.begin()
         await scene.runs.idle()
-        scene.begin(messages=followed_up("call_1").body["messages"])
+        await scene.begin(messages=followed_up("call_1").body["messages"])
         await scene.runs.idle()
 
     virtual.run(main())
@@ -107,9 +172,9 @@ def test_through_a_run() -> None:
 def test_an_answer_without_signatures_is_not_kept() -> None:
     async def main() -> None:
         scene = Scene(steps(Say((ToolOpen(0, 0, "call_1", "f"), Finish(0, "stop"))), End()))
-        scene.begin()
+        await scene.begin()
         await scene.runs.idle()
         plain = followed_up("call_1")
-        assert scene.runs.thoughts.completed("local", plain) is plain
+        assert await scene.runs.thoughts.completed("local", plain) is plain
 
     virtual.run(main())

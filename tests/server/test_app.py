@@ -13,8 +13,10 @@ import pytest
 
 from riverrun.backends.scripted import End, Fail, Say, Script, Step, Wait, steps, text
 from riverrun.config import ServerConfig
+from riverrun.config.values import digest
 from riverrun.failures import Cause, Failure
 from riverrun.server.app import App, Route
+from riverrun.server.build import chat_routes
 from riverrun.server.chat import Chat, _facts
 from riverrun.server.exchange import Exchange
 from riverrun.server.guard import Guard, Keys
@@ -43,19 +45,26 @@ async def _broken(exchange: Exchange, grant: object) -> None:
     raise ZeroDivisionError("a bug")
 
 
+def application(
+    scene: Scene, *, config: ServerConfig | None = None, keys: tuple[str, ...] = (), origins: tuple[str, ...] = ()
+) -> App:
+    """Each key has a tenant of its own."""
+    models = Models({"tiny": Listed("tiny", 7), "org/tiny": Listed("org/tiny", 7)})
+    routes = {
+        **chat_routes(Chat(scene.runs, config or ServerConfig()), scene.tapes),
+        "/v1/models": Route({"GET": models.all}),
+        "/v1/models/{name}": Route({"GET": models.one}),
+        "/broken": Route({"GET": _broken}, public=True),
+    }
+    guard = Guard(loopback=True, origins=origins, keys=Keys({digest(key): f"of {key}" for key in keys}))
+    return App(routes, guard, Random(3), _life, lambda: None, scene.runs.interrupt)
+
+
 @asynccontextmanager
 async def served(
     scene: Scene, *, config: ServerConfig | None = None, keys: tuple[str, ...] = (), origins: tuple[str, ...] = ()
 ) -> AsyncIterator[Address]:
-    models = Models({"tiny": Listed("tiny", 7), "org/tiny": Listed("org/tiny", 7)})
-    routes = {
-        "/v1/chat/completions": Route({"POST": Chat(scene.runs, config or ServerConfig())}),
-        "/v1/models": Route({"GET": models.all}),
-        "/v1/models/": Route({"GET": models.one}),
-        "/broken": Route({"GET": _broken}, public=True),
-    }
-    guard = Guard(loopback=True, origins=origins, keys=Keys(keys))
-    app = App(routes, guard, Random(3), _life, lambda: None, scene.runs.interrupt)
+    app = application(scene, config=config, keys=keys, origins=origins)
     async with running(app, Listen(port=0), HostLimits(linger=0.2)) as address:
         yield address
 
@@ -251,7 +260,7 @@ def test_a_client_that_goes_stops_its_run(stream: bool, script: Script) -> None:
         (chat(stream="yes"), 400, "invalid_type"),
         (chat(n=9), 400, "integer_above_max_value"),
         (chat(model="huge"), 404, "model_not_found"),
-        (request("GET", "/v1/chat/completions"), 405, "method_not_supported"),
+        (request("PUT", "/v1/chat/completions"), 405, "method_not_supported"),
         (request("GET", "/v1/nonsense"), 404, "unknown_url"),
         (request("GET", "/v1/models/huge"), 404, "model_not_found"),
         (request("GET", "/v1/models/"), 404, "unknown_url"),

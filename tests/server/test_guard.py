@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from riverrun.config.values import digest
 from riverrun.failures import Failure
 from riverrun.server.guard import Guard, Keys, authority, same_origin
 
@@ -11,7 +12,8 @@ LOCAL = Guard(loopback=True)
 OPEN = Guard(loopback=False)
 NAMED = Guard(loopback=False, hosts=["api.example:443", "[2001:db8::1]"])
 PAGES = Guard(loopback=True, hosts=["box.lan"], origins=["https://App.Example/", "http://localhost:3000"])
-KEY = "rr-0123456789abcdef"
+KEY, OTHER = "rr-0123456789abcdef", "another-key-0123456"
+OWNERS = {digest(OTHER): "acme", digest(KEY): "default"}
 
 
 @pytest.mark.parametrize(
@@ -152,41 +154,52 @@ def test_a_preflight_of_a_foreign_page_allows_nothing() -> None:
 
 @pytest.mark.parametrize("value", [None, "", "Bearer", "Bearer ", "Basic cnI6", KEY, "Token " + KEY])
 def test_a_missing_key_is_a_401(value: str | None) -> None:
-    failure = Keys([KEY]).refusal(value)
-    assert isinstance(failure, Failure)
-    assert failure.status == 401
-    assert failure.message.startswith("You didn't provide an API key.")
+    with pytest.raises(Failure, match=r"^You didn't provide an API key.") as caught:
+        Keys(OWNERS).tenant(value)
+    assert caught.value.status == 401
 
 
 @pytest.mark.parametrize("value", [KEY + "x", KEY[:-1], KEY.upper(), "\udcff", "é", "x" * 10_000])
 def test_a_wrong_key_is_a_401_that_does_not_repeat_it(value: str) -> None:
-    failure = Guard(loopback=True, keys=Keys([KEY])).key_refusal(f"Bearer {value}")
-    assert failure is not None
+    with pytest.raises(Failure, match=r"^Incorrect API key provided") as caught:
+        Guard(loopback=True, keys=Keys(OWNERS)).tenant(f"Bearer {value}")
+    failure = caught.value
     assert (failure.status, failure.code) == (401, "invalid_api_key")
-    assert failure.message.startswith("Incorrect API key provided")
     assert value[:3] not in failure.message or value == "é"
 
 
 @pytest.mark.parametrize("value", [f"Bearer {KEY}", f"bearer {KEY}", f"Bearer  {KEY} "])
 def test_a_known_key_opens(value: str) -> None:
-    assert Keys(["another-key-0123456", KEY]).refusal(value) is None
+    assert Keys(OWNERS).tenant(value) == "default"
+
+
+def test_each_key_says_whose_it_is_and_its_digest_opens_nothing() -> None:
+    keys = Keys(OWNERS | {digest("a-second-key-of-acme"): "acme"})
+    assert [keys.tenant(f"Bearer {key}") for key in (OTHER, KEY, "a-second-key-of-acme")] == ["acme", "default", "acme"]
+    for shown in (digest(KEY).hex(), f"sha256:{digest(KEY).hex()}"):
+        with pytest.raises(Failure, match="Incorrect"):
+            keys.tenant(f"Bearer {shown}")
+
+
+@given(st.text(), st.text())
+def test_no_header_opens_but_the_key_itself(scheme: str, key: str) -> None:
+    with pytest.raises(Failure):
+        Keys(OWNERS).tenant(f"{scheme} {key}")
 
 
 def test_without_keys_everybody_may_and_a_key_is_not_shown() -> None:
-    assert Keys().refusal(None) is None
-    assert LOCAL.key_refusal("Bearer anything") is None
+    assert Keys().tenant(None) == "local"
+    assert LOCAL.tenant("Bearer anything") == "local"
     assert not Keys()
-    assert Keys([KEY])
-    assert KEY not in repr(Keys([KEY]))
+    assert Keys(OWNERS)
+    assert repr(Keys(OWNERS)) == "Keys(2)"
 
 
 def test_keys_that_come_later_count() -> None:
-    class Later(Keys):
-        """As a reload changes them."""
-
-    keys = Later()
+    keys = Keys()
     guard = Guard(loopback=True, keys=keys)
-    assert guard.key_refusal(None) is None
-    keys._digests = Keys(["a-key-that-came-later"])._digests
-    assert guard.key_refusal(None) is not None
-    assert guard.key_refusal("Bearer a-key-that-came-later") is None
+    assert guard.tenant(None) == "local"
+    keys._owners = Keys(OWNERS)._owners
+    assert guard.tenant(f"Bearer {OTHER}") == "acme"
+    with pytest.raises(Failure, match="didn't provide"):
+        guard.tenant(None)

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from riverrun.config import Config
-from riverrun.config.values import decode
+from riverrun.config.values import decode, digest
 from riverrun.failures import Failure
 from riverrun.server.guard import Guard
 from riverrun.server.live import Live
@@ -22,6 +22,14 @@ def configured(address: str = "http://gpu1/v1", **sections: object) -> Config:
 
 def live(config: Config, *, loopback: bool = True) -> Live:
     return Live(config, {}, ["tiny"], loopback=loopback)
+
+
+def opens(server: Live, key: str) -> bool:
+    try:
+        server.keys.tenant(f"Bearer {key}")
+    except Failure:
+        return False
+    return True
 
 
 def address(server: Live) -> str:
@@ -43,21 +51,21 @@ def test_a_broken_one_changes_nothing() -> None:
     with pytest.raises(Failure, match=r"upstream\.gpu1\.base_url"):
         server.apply(broken)
     assert address(server) == "http://gpu1/v1"
-    assert server.keys.refusal(f"Bearer {ONE}") is None
+    assert opens(server, ONE)
 
 
 def test_client_keys_are_replaced() -> None:
     server = live(configured(server={"api_keys": [ONE]}))
     assert server.apply(configured(server={"api_keys": [OTHER]})) == []
-    assert server.keys.refusal(f"Bearer {ONE}") is not None
-    assert server.keys.refusal(f"Bearer {OTHER}") is None
+    assert not opens(server, ONE)
+    assert opens(server, OTHER)
 
 
 def test_off_loopback_the_last_key_cannot_go() -> None:
     server = live(configured(server={"api_keys": [ONE]}), loopback=False)
     with pytest.raises(Failure, match="Off loopback"):
         server.apply(configured())
-    assert server.keys.refusal(None) is not None
+    assert not opens(server, "")
 
 
 def test_a_server_with_keys_does_not_become_one_without() -> None:
@@ -65,17 +73,36 @@ def test_a_server_with_keys_does_not_become_one_without() -> None:
     server = live(configured(server={"api_keys": [ONE]}))
     with pytest.raises(Failure, match="last key"):
         server.apply(Config())
-    assert server.keys.refusal(None) is not None
+    assert not opens(server, "")
     assert address(server) == "http://gpu1/v1"
 
 
 def test_a_server_without_keys_may_get_one() -> None:
     server = live(configured())
     guard = Guard(loopback=True, keys=server.keys)
-    assert guard.key_refusal(None) is None
+    assert guard.tenant(None) == "local"
     server.apply(configured(server={"api_keys": [ONE]}))
-    assert guard.key_refusal(None) is not None
-    assert guard.key_refusal(f"Bearer {ONE}") is None
+    assert guard.tenant(f"Bearer {ONE}") == "default"
+    assert not opens(server, "")
+
+
+def test_tenants_are_replaced_and_count_as_keys() -> None:
+    server = live(configured(tenant=[{"name": "acme", "keys": [ONE]}]), loopback=False)
+    assert server.keys.tenant(f"Bearer {ONE}") == "acme"
+    hashed = f"sha256:{digest(OTHER).hex()}"
+    assert server.apply(configured(tenant=[{"name": "beta", "keys": [hashed]}])) == []
+    assert server.keys.tenant(f"Bearer {OTHER}") == "beta"
+    assert not opens(server, ONE)
+    with pytest.raises(Failure, match="Off loopback"):
+        server.apply(configured())
+
+
+def test_keys_of_metrics_are_replaced_and_open_nothing_else() -> None:
+    server = live(configured(server={"api_keys": [ONE], "metrics_keys": [OTHER]}))
+    assert not opens(server, OTHER)
+    assert server.scrapers.tenant(f"Bearer {OTHER}") == "metrics"
+    assert server.apply(configured(server={"api_keys": [ONE]})) == []
+    assert not server.scrapers
 
 
 @pytest.mark.parametrize("weight", [float("inf"), 1e308, 0])
@@ -100,3 +127,13 @@ def test_the_rows_of_running_streams_stay() -> None:
     server.apply(configured("http://gpu2/v1"))
     assert began in server.rows
     assert server.answering.upstreams["gpu1"].row_name in server.rows
+
+
+def test_what_is_judged_holds_only_once_it_is_taken() -> None:
+    server = live(configured())
+    server.judge(configured("http://gpu2/v1"))
+    assert address(server) == "http://gpu1/v1"
+    with pytest.raises(Failure):
+        server.judge(configured("nonsense"))
+    assert server.take() == []
+    assert address(server) == "http://gpu2/v1"

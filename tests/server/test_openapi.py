@@ -11,12 +11,17 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from riverrun.backends.scripted import text
 from riverrun.failures import Cause, Failure
 from riverrun.server.openapi import document
 from riverrun.wire.errors import error_object
 from riverrun.wire.jsonvalue import JsonValue
 from riverrun.wire.limits import Limits
 from riverrun.wire.request import PARAMETERS, parse_chat
+from tests import virtual
+from tests.runs.scenes import Scene
+from tests.server.calls import Call, ask, get
+from tests.server.test_app import application
 from tests.wire.valid import FULL, LEGACY, encode, json_values
 
 DOCUMENT = json.loads(msgspec.json.encode(document("1.2.3")))
@@ -34,7 +39,10 @@ def test_it_is_valid() -> None:
 
 def test_each_path_has_its_methods() -> None:
     assert {path: sorted(methods) for path, methods in DOCUMENT["paths"].items()} == {
-        "/v1/chat/completions": ["post"],
+        "/v1/chat/completions": ["get", "post"],
+        "/v1/chat/completions/{id}": ["delete", "get", "parameters", "post"],
+        "/v1/chat/completions/{id}/cancel": ["parameters", "post"],
+        "/v1/chat/completions/{id}/messages": ["get", "parameters"],
         "/v1/models": ["get"],
         "/v1/models/{model}": ["get"],
         "/health": ["get"],
@@ -96,3 +104,26 @@ def test_chunks_and_completions_fit_the_schema() -> None:
         "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
     }
     assert list(schema("Completion").iter_errors(completion)) == []
+
+
+def test_what_is_said_of_stored_completions_fits_the_schema() -> None:
+    async def main() -> None:
+        app = application(Scene(text("one")))
+        tools = [{"type": "function", "function": {"name": "f"}}]
+        for more in ({}, {"user": "u", "seed": 1, "tools": tools, "tool_choice": "none", "metadata": {"a": "b"}}):
+            made = await ask(app, {"store": True, **more}).done()
+            path = made.headers["location"]
+            answers = [
+                ("Completion", made),
+                ("StoredCompletion", await get(app, path).done()),
+                ("StoredCompletion", await Call(app, "POST", path, {"metadata": {"c": "d"}}).done()),
+                ("StoredList", await get(app, "/v1/chat/completions").done()),
+                ("MessageList", await get(app, path + "/messages").done()),
+                ("CancelledCompletion", await Call(app, "POST", path + "/cancel").done()),
+                ("Deleted", await Call(app, "DELETE", path).done()),
+                ("Error", await get(app, path).done()),
+            ]
+            for name, answer in answers:
+                assert list(schema(name).iter_errors(json.loads(answer.body))) == []
+
+    virtual.run(main())

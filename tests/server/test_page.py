@@ -27,6 +27,11 @@ def test_names_are_text_and_no_markup() -> None:
     assert row.count('class="other"') == 1
 
 
+def test_a_fallback_says_after_what_it_is_asked() -> None:
+    row = _row(Standing("m", None, [TargetStanding("b/q", 0, "closed", "upstream_busy")]))
+    assert "b/q (after upstream_busy) closed" in row
+
+
 @pytest.mark.engine
 def test_the_page_says_what_runs_and_its_command_works(server: Served) -> None:
     with urllib.request.urlopen(server.root + "/") as answer:

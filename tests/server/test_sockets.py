@@ -2,11 +2,13 @@
 
 import resource
 import socket
+import sys
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
-from riverrun.server.sockets import Address, HostError, Listen, bind, is_loopback, raise_file_limit
+from riverrun.server.sockets import Address, HostError, Listen, bind, bind_all, is_loopback, raise_file_limit
 
 
 def close(sockets: list[socket.socket]) -> None:
@@ -100,3 +102,39 @@ def test_the_file_limit_becomes_the_hard_one() -> None:
         assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == before[1]
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_processes_share_an_address_and_nobody_else_gets_it() -> None:
+    every, address = bind_all(Listen(port=0), 3)
+    try:
+        assert {sock.getsockname() for sockets in every for sock in sockets} == {("127.0.0.1", address.port)}
+        for sockets in every:
+            for sock in sockets:
+                sock.listen()
+        for refused in (lambda: bind(Listen(port=address.port)), lambda: bind_all(Listen(port=address.port), 2)):
+            with pytest.raises(HostError, match="is in use"):
+                refused()
+    finally:
+        for sock in (sock for sockets in every for sock in sockets):
+            sock.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all have the same socket")
+def test_connections_are_spread_among_them_and_wait_for_who_is_late() -> None:
+    every, address = bind_all(Listen(port=0), 2)
+    with ExitStack() as stack:
+        for (sock,) in every:
+            stack.enter_context(sock)
+            sock.listen(64)
+        for _ in range(32):  # nobody accepts yet
+            stack.enter_context(socket.create_connection((address.host, address.port)))
+        counts = []
+        for (sock,) in every:
+            accepted = 0
+            with suppress(BlockingIOError):
+                while True:
+                    stack.enter_context(sock.accept()[0])
+                    accepted += 1
+            counts.append(accepted)
+    assert sum(counts) == 32
+    assert min(counts) > 0

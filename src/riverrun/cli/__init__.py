@@ -10,7 +10,7 @@ import sys
 import typer
 
 from riverrun import __version__
-from riverrun.cli import chat, check, config, models, pull, serve
+from riverrun.cli import chat, check, config, key, models, pull, serve, usage
 from riverrun.cli.terminal import complain
 from riverrun.engine.errors import ModelError
 from riverrun.failures import Failure
@@ -28,6 +28,8 @@ app.command("chat")(chat.chat)
 app.command("pull")(pull.pull)
 app.command("models")(models.models)
 app.command("check")(check.check)
+app.command("key")(key.key)
+app.command("usage")(usage.usage)
 app.add_typer(config.app, name="config")
 
 

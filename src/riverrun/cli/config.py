@@ -43,7 +43,8 @@ def check(
     """
     file = file or default_file()
     loaded = load(file, {}, os.environ)
-    judged = foreseen(loaded.config)
+    with loaded.hiding():
+        judged = foreseen(loaded.config)
     out.print(f"{file} is valid." if file else "There is no riverrun.toml here: this is what the environment gives.")
     out.print()
     out.print(shown(judged))

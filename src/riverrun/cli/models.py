@@ -13,10 +13,10 @@ from rich.text import Text
 
 from riverrun.cli.config import default_file, foreseen, shown
 from riverrun.cli.terminal import out, size
-from riverrun.config import read
+from riverrun.config import load
 from riverrun.engine import catalogue
 from riverrun.engine.folder import default_folder, installed
-from riverrun.server.control import ask, folder, path_of
+from riverrun.server.control import ask, path_of, sockets
 
 STYLES = {"closed": "green", "ready": "green", "open": "red", "failed": "red"}
 WORDS = {"closed": "well", "open": "down (breaker open)", "half-open": "probing (breaker half-open)"}
@@ -29,6 +29,7 @@ class Standing(msgspec.Struct, frozen=True):
     target: str
     tier: int
     state: str
+    after: str = ""
 
 
 class Name(msgspec.Struct, frozen=True):
@@ -49,26 +50,27 @@ def models(
     port: Annotated[int | None, typer.Option(help="The port of the running server to ask.")] = None,
 ) -> None:
     """List who answers to which name, and the models of the catalogue and of this machine."""
-    settings = read(config_file or default_file(), {"server": {"port": port}}, os.environ)
-    told = running(settings.server.port, only=port is not None)
+    loaded = load(config_file or default_file(), {"server": {"port": port}}, os.environ)
+    settings = loaded.config
+    told = running(settings.server.host, settings.server.port, only=port is not None)
     if told is not None:
         out.print(_standing(told), "\n")
     elif settings.routes:
         out.print("No server is running; this is the configuration.", style="dim")
-        out.print(shown(foreseen(settings)), "\n")
+        with loaded.hiding():
+            out.print(shown(foreseen(settings)), "\n")
     _catalogue()
 
 
-def running(port: int, *, only: bool) -> Told | None:
-    """What the server on this port says; if it is silent and not `only` it was meant, the one server that runs."""
-    answers = [answer for path in _sockets(port, only=only) if (answer := ask(path)) is not None]
-    return msgspec.convert(answers[0], Told) if answers else None
-
-
-def _sockets(port: int, *, only: bool) -> list[Path]:
-    first = path_of(port)
-    others = [] if only or first.exists() else sorted(folder().glob("[0-9]*.sock"))
-    return [first] if first.exists() else others if len(others) == 1 else []
+def running(host: str, port: int, *, only: bool) -> Told | None:
+    """What the server on this address says; if none does, the one that has the port, whatever its host; and if not
+    `only` that port was meant, the one server that runs."""
+    groups = [[path_of(host, port)], sockets(port), [] if only else sockets()]
+    for paths in groups:
+        answers = [answer for path in paths if path.exists() and (answer := ask(path)) is not None]
+        if answers:
+            return msgspec.convert(answers[0], Told) if len(answers) == 1 else None
+    return None
 
 
 def _standing(told: Told) -> Table:
@@ -81,7 +83,8 @@ def _standing(told: Told) -> Table:
             continue
         for number, each in enumerate(model.targets):
             state = Text(WORDS.get(each.state, each.state), style=STYLES.get(each.state, ""))
-            table.add_row(Text(model.name if number == 0 else ""), Text(each.target), state)
+            after = f" (after {each.after})" if each.after else ""
+            table.add_row(Text(model.name if number == 0 else ""), Text(each.target + after), state)
     return table
 
 

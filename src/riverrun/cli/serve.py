@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Iterable
@@ -17,15 +16,16 @@ from riverrun import __version__, config
 from riverrun.cli.config import default_file
 from riverrun.cli.local import chosen_models
 from riverrun.cli.terminal import out
-from riverrun.config import Config
+from riverrun.config import Config, Loaded
 from riverrun.server.answering import local_names
 from riverrun.server.build import build
 from riverrun.server.host import serve as host
-from riverrun.server.limits import HostLimits
-from riverrun.server.log import JsonLines
+from riverrun.server.limits import limits_of
+from riverrun.server.log import to_stderr
 from riverrun.server.page import curl_line
 from riverrun.server.sockets import Address, Listen
-from riverrun.server.steering import Steering
+from riverrun.server.steering import Owner
+from riverrun.server.workers import parent
 
 
 def serve(
@@ -43,6 +43,12 @@ def serve(
         typer.Option(help="A key for clients; needed off loopback. (env: RIVERRUN_API_KEY)"),
     ] = None,
     context: Annotated[int | None, typer.Option(help="Tokens of context per slot.")] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Processes that answer, for thousands of streams; local models share one engine. (default: 1)"
+        ),
+    ] = None,
     slots: Annotated[int | None, typer.Option(help="Answers generated at once. (default: 4)")] = None,
     threads: Annotated[int | None, typer.Option(help="Threads of the engine. (default: cores - 1)")] = None,
     gpu_layers: Annotated[int | None, typer.Option(help="Layers on the GPU; 0: none. (default: what fits)")] = None,
@@ -56,7 +62,7 @@ def serve(
     Without a model it serves the default one, fetched on the first start, and every other model that is here.
     """
     overrides: dict[str, dict[str, object]] = {
-        "server": {"host": host_name, "port": port, "api_keys": api_key or None},
+        "server": {"host": host_name, "port": port, "api_keys": api_key or None, "workers": workers},
         "engine": {
             "models": models or None,
             "context": context,
@@ -69,34 +75,27 @@ def serve(
     file = config_file or default_file()
     environ = dict(os.environ)
 
-    def read() -> Config:
-        return config.read(file, overrides, environ)
+    def read() -> Loaded:
+        return config.load(file, overrides, environ)
 
-    settings = read()
-    _log(settings)
+    loaded = read()
+    settings = loaded.config
+    to_stderr(settings.log)
     served = chosen_models(local_names(settings))
-    steering = Steering(environ, file, read)
-    app = build(settings, served, SystemRandom(), steering)
-    server = settings.server
+    owner = Owner(environ, file, read)
 
     def ready(address: Address) -> None:
-        steering.control.publish(address.port)
+        owner.publish(address)
         _greet(address, settings, example(settings, served))
 
-    keyed = bool(server.api_keys)
-    host(app, Listen(server.host, server.port), _limits(settings), has_keys=keyed, drain=server.drain, ready=ready)
-
-
-def _limits(settings: Config) -> HostLimits:
-    server, usual = settings.server, HostLimits()
-    return HostLimits(
-        body=server.body_limit,
-        head_time=server.header_seconds,
-        body_time=server.body_seconds,
-        blocked=server.blocked_seconds,
-        connections=server.connections or usual.connections,
-        per_address=server.connections_per_address,
-    )
+    server = settings.server
+    with loaded.hiding():
+        if server.workers > 1:
+            parent.serve(settings, served, owner, loaded.variables, ready=ready)
+            return
+        app = build(settings, served, SystemRandom(), owner)
+    keyed = bool(settings.owners)
+    host(app, Listen(server.host, server.port), limits_of(server), has_keys=keyed, drain=server.drain, ready=ready)
 
 
 def example(settings: Config, served: Iterable[str]) -> str:
@@ -108,7 +107,7 @@ def example(settings: Config, served: Iterable[str]) -> str:
 def _greet(address: Address, settings: Config, model: str) -> None:
     """What a person needs first: the address, and a line to paste."""
     base = f"{address.url}/v1"
-    keyed = bool(settings.server.api_keys)
+    keyed = bool(settings.owners)
     if not sys.stdout.isatty():
         out.print(f"riverrun {__version__} is listening on {base}", soft_wrap=True)
         out.print(curl_line(base, model, key=keyed), soft_wrap=True)
@@ -117,16 +116,3 @@ def _greet(address: Address, settings: Config, model: str) -> None:
     out.print("Try it:\n")
     out.print(curl_line(base, model, key=keyed), soft_wrap=True, style="green")
     out.print("\nCtrl-C stops the server.\n", style="dim")
-
-
-def _log(settings: Config) -> None:
-    """Requests and warnings on stderr; the engine's own lines only with --verbose."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(
-        JsonLines() if settings.log.format == "json" else logging.Formatter("%(asctime)s %(message)s", "%X")
-    )
-    root = logging.getLogger("riverrun")
-    root.handlers[:] = [handler]
-    root.propagate = False
-    root.setLevel(logging.INFO)
-    logging.getLogger("riverrun.engine").setLevel(logging.DEBUG if settings.log.verbose else logging.WARNING)

@@ -6,6 +6,8 @@ command line, environment (RIVERRUN_API_KEY), `riverrun.toml`, the defaults here
 
 from riverrun.config.reading import Loaded, load, read
 from riverrun.config.sections import EngineConfig, LogConfig, ServerConfig
+from riverrun.config.store import StoreConfig
+from riverrun.config.tenants import TenantConfig
 from riverrun.config.upstream import DeadlinesConfig, ModelConfig, TargetConfig, UpstreamConfig
 from riverrun.config.values import Duration, Secret
 from riverrun.config.whole import Config
@@ -20,7 +22,9 @@ __all__ = [
     "ModelConfig",
     "Secret",
     "ServerConfig",
+    "StoreConfig",
     "TargetConfig",
+    "TenantConfig",
     "UpstreamConfig",
     "load",
     "read",

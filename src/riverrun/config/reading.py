@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -24,6 +25,20 @@ class Loaded(msgspec.Struct, frozen=True):
 
     config: Config
     variables: Mapping[str, tuple[str, ...]]
+    filling: Filling
+
+    @contextmanager
+    def hiding(self) -> Iterator[None]:
+        """A Failure raised inside is shown with the variables' names for what they hold: it may be a key."""
+        try:
+            yield
+        except Failure as failure:
+            failure.message = self.filling.hidden(failure.message)
+            failure.args = (failure.message,)
+            raise
+
+    def __repr__(self) -> str:
+        return f"Loaded({self.config!r}, variables={self.variables!r})"
 
 
 def read(path: Path | None, overrides: Overrides, environ: Mapping[str, str]) -> Config:
@@ -50,7 +65,7 @@ def load(path: Path | None, overrides: Overrides, environ: Mapping[str, str]) ->
     if wrong is not None:
         raise invalid(path, wrong)
     try:
-        return Loaded(msgspec.convert(sections, Config, dec_hook=decode), filling.used)
+        return Loaded(msgspec.convert(sections, Config, dec_hook=decode), filling.used, filling)
     except msgspec.ValidationError as error:
         raise invalid(path, filling.hidden(str(error))) from None
 
@@ -69,7 +84,7 @@ def _set(sections: dict[str, object], section: str, values: Mapping[str, object]
 
 def _file(path: Path) -> dict[str, object]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise Failure(Cause.BAD_REQUEST, f"The configuration file {path} can't be read: {error.strerror}.") from None
     except (ValueError, RecursionError) as error:  # TOML and UTF-8 errors are ValueErrors, endless numbers too

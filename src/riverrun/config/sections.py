@@ -18,7 +18,12 @@ class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8000
+    workers: Annotated[int, Meta(ge=1, le=256)] = 1
+    """Processes that answer. One is enough for a few hundred streams; each more uses one more core, and all share one
+    engine, so that local models are not faster by it."""
     api_keys: tuple[ClientKey, ...] = ()
+    metrics_keys: tuple[ClientKey, ...] = ()
+    """They open /metrics and nothing else. A server with other keys and none of these has no /metrics (SEC14)."""
     hosts: tuple[str, ...] = ()
     """Further names by which clients may call a server bound to loopback (SEC4)."""
     origins: tuple[str, ...] = ()
@@ -41,6 +46,13 @@ class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A stream without content answers 200 after so long and sends heartbeats, so that no balancer cuts it."""
     heartbeat: Seconds = 10.0
     """Of silence before a comment is sent; the shortest idle time-out of common balancers is 30 s or more."""
+    on_disconnect: Literal["cancel", "grace", "finish"] = "cancel"
+    """What becomes of an answer when its last reader has left. A request that means to come back says so, and has
+    `grace` (an Idempotency-Key, `store`, or the header x-riverrun-on-disconnect)."""
+    grace: Seconds = 30.0
+    """How long an answer waits for a reader to return."""
+    join_retries: bool = False
+    """A retry that an SDK makes by itself, without a key, joins the answer that its client lost."""
     drain: Seconds = 30.0
     """How long running streams may go on after SIGTERM; container platforms kill after 30 s by default."""
 

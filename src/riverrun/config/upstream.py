@@ -11,9 +11,10 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from riverrun.config.values import Duration, Secret
+from riverrun.config.values import CONTROLS, Duration, Secret
 from riverrun.failures import Cause
 
+ModelName = Annotated[str, Meta(min_length=1, max_length=256)]
 UpstreamName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 
@@ -64,6 +65,8 @@ class UpstreamConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     deterministic: bool | None = None
     """The same request and seed give the same answer, so that a broken one can be checked against a new one."""
     draw_seed: bool | None = None
+    resumes: bool | None = None
+    """It is a riverrun: a connection to it that breaks in mid-answer is resumed, byte for byte and paid once."""
     extra: str | tuple[str, ...] | None = None
     """The request fields beyond the API's own that it takes, or "any"."""
     refused: tuple[str, ...] | None = None
@@ -101,7 +104,7 @@ class TargetConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 Targets = Annotated[tuple[str | TargetConfig, ...], Meta(min_length=1)]
 
 
-class FallbacksConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class FallbacksConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """`fallbacks`: by a cause's name, who is asked next after a failure of that cause, in place of the other targets.
 
     Here are the causes that else go nowhere, or that another order suits better. Each target is asked once, in order.
@@ -123,11 +126,11 @@ class FallbacksConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[[model]]`: a name that clients ask for, and who answers."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=256)]
+    name: ModelName
     """One `*` in it stands for anything, and for the same in the targets."""
     targets: Targets
     """In the order in which they are asked."""
-    aliases: tuple[Annotated[str, Meta(min_length=1, max_length=256)], ...] = ()
+    aliases: tuple[ModelName, ...] = ()
     default: bool = False
     """Answers for every name that nothing else answers for."""
     retries: Annotated[int, Meta(ge=0, le=10)] = 1
@@ -140,6 +143,12 @@ class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """"whole": a tool call is passed on once it is complete."""
     fallbacks: FallbacksConfig = FallbacksConfig()
     """Who is asked instead of the other targets, by the cause of a failure before any content."""
+
+    def __post_init__(self) -> None:
+        """Names end up in headers, paths and logs, where control characters and line ends do harm (SEC9)."""
+        for name in (*self.names, *(target.target for target in self.reached)):
+            if CONTROLS.search(name):
+                raise ValueError(f"{name!r} holds a control character; names have none")
 
     @property
     def tried(self) -> tuple[TargetConfig, ...]:

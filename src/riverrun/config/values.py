@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 
 SHORTEST_CLIENT_KEY = 16
+HASHED = "sha256:"
+DIGEST = re.compile(r"[0-9a-fA-F]{64}")
+
+CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
@@ -19,6 +24,8 @@ class Secret:
     def __init__(self, text: str) -> None:
         if not text:
             raise ValueError("Expected a key, got an empty text")
+        if CONTROLS.search(text):
+            raise ValueError("Expected a text without control characters and line ends: no header can hold them")
         self._text = text
 
     def reveal(self) -> str:
@@ -34,14 +41,26 @@ class Secret:
         return hash(self._text)
 
 
-class ClientKey(Secret):
-    """A key by which clients come in: long enough that nobody guesses it (SEC5)."""
+def digest(key: str) -> bytes:
+    """What is kept of a key by which clients come in. Bytes that are no text come through `surrogateescape`."""
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
 
-    __slots__ = ()
+
+class ClientKey(Secret):
+    """A key by which clients come in, long enough that nobody guesses it (SEC5); or `sha256:` and its digest in hex,
+    so that the file holds no secret. `digest` is the same for both."""
+
+    __slots__ = ("digest",)
 
     def __init__(self, text: str) -> None:
         if len(text) < SHORTEST_CLIENT_KEY:
             raise ValueError(f"Expected a key of at least {SHORTEST_CLIENT_KEY} characters")
+        if not text.isascii() or not text.isprintable() or " " in text:
+            raise ValueError("Expected a key of visible ASCII characters: others can't be sent in a header")
+        hashed = text.startswith(HASHED)
+        if hashed and not DIGEST.fullmatch(text.removeprefix(HASHED)):
+            raise ValueError(f"Expected {HASHED} and 64 hexadecimal digits; `riverrun key` makes such a line")
+        self.digest = bytes.fromhex(text.removeprefix(HASHED)) if hashed else digest(text)
         super().__init__(text)
 
 
@@ -75,6 +94,18 @@ def _seconds(written: object) -> float | None:
         return float(written) if abs(written) < LONGEST else None
     match = DURATION.fullmatch(written) if isinstance(written, str) else None
     return float(match[1]) * UNITS[match[2]] if match else None
+
+
+def encode(value: object) -> str | float:
+    """For msgspec's encoders, the other way: a secret as it is, so that what is encoded goes to our own processes only.
+
+    Raises NotImplementedError for any other kind of value.
+    """
+    if isinstance(value, Secret):
+        return value.reveal()
+    if isinstance(value, Duration):
+        return "off" if value.limit is None else value.limit
+    raise NotImplementedError(f"{type(value).__name__} is no kind of value that a setting has")
 
 
 def decode(kind: type, written: object) -> object:

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 import msgspec
 
 from riverrun.config.sections import EngineConfig, LogConfig, ServerConfig
+from riverrun.config.store import StoreConfig
+from riverrun.config.tapes import TapesConfig
+from riverrun.config.tenants import TenantConfig, contradictions, owners
 from riverrun.config.upstream import ModelConfig, TargetConfig, UpstreamConfig, UpstreamName
 
 LOCAL = "local"
@@ -20,6 +23,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     server: ServerConfig = ServerConfig()
     engine: EngineConfig = EngineConfig()
     log: LogConfig = LogConfig()
+    tapes: TapesConfig = TapesConfig()
+    store: StoreConfig = StoreConfig()
+    tenant: tuple[TenantConfig, ...] = ()
     upstream: dict[UpstreamName, UpstreamConfig] = {}
     model: tuple[ModelConfig, ...] = ()
 
@@ -33,8 +39,14 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Whether it says itself who answers; if not, the environment's keys do."""
         return bool(self.upstream or self.model)
 
+    @property
+    def owners(self) -> dict[bytes, str]:
+        """Whose each client key is, by its digest; empty: everyone may come in."""
+        return owners(self.server.api_keys, self.tenant)
+
 
 def _contradictions(config: Config) -> Iterator[str]:
+    yield from contradictions(config.server.api_keys, config.tenant)
     if LOCAL in config.upstream:
         yield f"upstream.{LOCAL}: this name means the models of this machine; choose another"
     counted = Counter(name for model in config.model for name in model.names)

@@ -10,7 +10,7 @@ import logging
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -38,8 +38,24 @@ BROKEN = {Cause.UPSTREAM_UNREACHABLE, Cause.UPSTREAM_INTERRUPTED}
 INTERRUPTED = "The local engine stopped while it answered; it is being started again. Send the request again."
 
 
+class Hosting(Protocol):
+    """One local model as its requests see it: `Host` runs it in this process's care, a worker borrows its parent's."""
+
+    @property
+    def status(self) -> Status: ...
+
+    async def enter_queue(self, caller: str, ask: str) -> tuple[Permit, Ready]: ...
+
+    def doubt(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
 class Engine:
-    """Runs the models in `models` (name to GGUF file), each in a process of its own, started at first use."""
+    """Runs the models in `models` (name to GGUF file), each in a process of its own, started at first use.
+
+    With `hosts` somebody else runs them, and `models` and `config` are not looked at.
+    """
 
     def __init__(
         self,
@@ -47,17 +63,14 @@ class Engine:
         config: EngineConfig,
         upstream: Backend,
         transport: Transport = TRANSPORT,
+        hosts: Mapping[str, Hosting] | None = None,
     ) -> None:
         self._upstream = upstream
-        residency, bounds = Residency(config.resident), Bounds(config.queue, config.wait)
-        self._hosts = {
-            name: Host(_settings(name, path, config, transport), bounds, residency, config.idle_stop)
-            for name, path in models.items()
-        }
+        self.hosts = hosts if hosts is not None else _own(models, config, transport)
 
     def names(self) -> tuple[str, ...]:
         """The models that can be asked, the default first."""
-        return tuple(self._hosts)
+        return tuple(self.hosts)
 
     def target(self, name: str) -> Target:
         """Where a request for this model goes; what the model can do is known once it runs."""
@@ -77,11 +90,11 @@ class Engine:
 
     def status(self) -> tuple[Status, ...]:
         """How each model stands."""
-        return tuple(host.status for host in self._hosts.values())
+        return tuple(host.status for host in self.hosts.values())
 
     def start(self, ask: Ask, target: Target, sink: Sink, started: Started) -> Call:
         """Begins one call; see Backend. The target's `model` names the model."""
-        host = self._hosts.get(target.model)
+        host = self.hosts.get(target.model)
         if host is None:
             unknown = Failure(Cause.UNKNOWN_MODEL, f"The model {target.model!r} is not on this machine.")
             asyncio.get_running_loop().call_soon(sink.end, Refused(unknown))
@@ -90,13 +103,13 @@ class Engine:
 
     async def warm(self, name: str) -> Target:
         """Loads a model before anybody asks. Its target as it turned out; raises Failure where it can't run."""
-        permit, ready = await self._hosts[name].enter_queue("riverrun", "warm")
+        permit, ready = await self.hosts[name].enter_queue("riverrun", "warm")
         permit.release()
         return completed(self.target(name), ready)
 
     async def close(self) -> None:
         """Ends every engine process; calls that still run end with a failure."""
-        await asyncio.gather(*(host.close() for host in self._hosts.values()))
+        await asyncio.gather(*(host.close() for host in self.hosts.values()))
 
 
 def completed(target: Target, ready: Ready) -> Target:
@@ -119,7 +132,9 @@ class _LocalCall:
     Where the engine dies under it, its run asks again, and then waits here for the next engine process.
     """
 
-    def __init__(self, host: Host, upstream: Backend, ask: Ask, target: Target, sink: Sink, started: Started) -> None:
+    def __init__(
+        self, host: Hosting, upstream: Backend, ask: Ask, target: Target, sink: Sink, started: Started
+    ) -> None:
         self._host = host
         self._upstream = upstream
         self._ask = ask
@@ -182,6 +197,14 @@ class _Over:
 def interrupted() -> Failure:
     """A broken connection to our own process means that it died: the client is told that, and not about sockets."""
     return Failure(Cause.UPSTREAM_INTERRUPTED, INTERRUPTED)
+
+
+def _own(models: Mapping[str, Path], config: EngineConfig, transport: Transport) -> Mapping[str, Hosting]:
+    residency, bounds = Residency(config.resident), Bounds(config.queue, config.wait)
+    return {
+        name: Host(_settings(name, path, config, transport), bounds, residency, config.idle_stop)
+        for name, path in models.items()
+    }
 
 
 def _settings(name: str, path: Path, config: EngineConfig, transport: Transport) -> ChildSettings:

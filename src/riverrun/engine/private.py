@@ -25,12 +25,20 @@ RANDOM_PART = 9
 
 
 class PrivateFolder:
-    """A new folder that only this user can enter (0700), locked until `remove`. Raises OSError."""
+    """A new folder that only this user can enter (0700), locked until `remove`. Raises OSError.
 
-    def __init__(self) -> None:
-        base = _base()
-        _sweep(base)
+    `base`: where it lies; by default where even the path of a socket in it is short.
+    """
+
+    def __init__(self, base: Path | None = None) -> None:
+        base = base or _base()
+        sweep(base)
         self.path, self._lock = _new(base)
+
+    @property
+    def lock(self) -> tuple[int, ...]:
+        """What a process of ours inherits so that the folder has an owner for as long as that one lives."""
+        return (self._lock,) if self._lock is not None else ()
 
     def remove(self) -> None:
         """The folder and what is in it; may be called more than once."""
@@ -55,8 +63,8 @@ def _new(base: Path) -> tuple[Path, int | None]:
             return folder, _locked(folder)
 
 
-def _sweep(base: Path) -> None:
-    """Removes the folders of owners that were killed."""
+def sweep(base: Path) -> None:
+    """Removes the folders in `base` that nobody holds any more: their owners were killed."""
     for folder in base.glob(f"{PREFIX}*"):
         with suppress(OSError):  # it has an owner, or is another user's
             if (lock := _locked(folder)) is not None:

@@ -11,8 +11,9 @@ from riverrun.runs.watch import Watch
 from riverrun.stream.ask import Ask
 from riverrun.stream.continued import Seam
 from riverrun.stream.deltas import Delta
-from riverrun.stream.flow import Call, Ending, Refused
+from riverrun.stream.flow import Call, Cancelled, Ending, Refused
 from riverrun.stream.gate import Gate
+from riverrun.stream.tally import Tally
 from riverrun.stream.whole_calls import WholeCalls
 
 
@@ -25,18 +26,30 @@ class Owner(Protocol):
     def ended(self, attempt: Attempt, ending: Ending) -> None:
         """Exactly once, last; not for an attempt that was stopped."""
 
+    def settled(self, attempt: Attempt, ending: Ending) -> None:
+        """Exactly once, whoever ended it: `tally` has what it used."""
+
 
 class Attempt:
     """A sink for one call. `target` is completed, and `dropped` known, once the call is on its way."""
 
     def __init__(
-        self, owner: Owner, target: Target, ask: Ask, seam: Seam | None = None, *, whole_calls: bool = False
+        self,
+        owner: Owner,
+        target: Target,
+        ask: Ask,
+        seam: Seam | None = None,
+        *,
+        number: int = 1,
+        whole_calls: bool = False,
     ) -> None:
         self.target = target
+        self.number = number
         self.ask = ask
         self.dropped: tuple[str, ...] = ()
         self.seam = seam
         self.spoke = False
+        self.tally = Tally()
         self._owner = owner
         self._gate = Gate()
         self._calls = WholeCalls() if whole_calls else None
@@ -51,6 +64,7 @@ class Attempt:
 
     def stop(self) -> None:
         """It is not wanted any more; nothing is said of its ending."""
+        self._settle(Cancelled())
         self._over = True
         self._watch.stop()
         if self._call is not None:
@@ -59,6 +73,7 @@ class Attempt:
     def push(self, deltas: list[Delta]) -> None:
         if self._over:
             return
+        self.tally.count(deltas)
         try:
             passed = self._gate.passed(deltas)
             self._watch.heard(content=self._gate.open)
@@ -75,6 +90,7 @@ class Attempt:
 
     def end(self, ending: Ending) -> None:
         if not self._over:
+            self._settle(ending)
             self._over = True
             self._watch.stop()
             self._owner.ended(self, ending)
@@ -83,6 +99,10 @@ class Attempt:
         """What it said can't be used: the call is left at once."""
         self.end(Refused(failure))
         self.stop()
+
+    def _settle(self, ending: Ending) -> None:
+        if not self._over:
+            self._owner.settled(self, ending)
 
     def _started(self, target: Target, dropped: tuple[str, ...]) -> None:
         self.target = target

@@ -46,8 +46,11 @@ class Owner(Protocol):
     def heard(self, branch: Branch, attempt: Attempt, deltas: list[Delta]) -> None:
         """Raises Failure where they break the grammar."""
 
-    def asked(self, target: Target) -> None:
-        """A request goes to this target now."""
+    def asked(self, target: Target) -> int:
+        """A request goes to this target now; returns its number in the run."""
+
+    def settled(self, attempt: Attempt, ending: Ending) -> None:
+        """A request is over, and its tally is whole."""
 
     def judged(self, target: Target, failure: Failure | None) -> None:
         """How a target did: None when it said something."""
@@ -84,6 +87,7 @@ class Branch:
         self._model = model
         self._attempts = attempts
         self._no_repeating = False
+        self._spent = 0  # deltas of broken attempts that the usage knows of
         self._live: list[Attempt] = []
         self._tried: list[Tried] = []
         self._first_failure: Failure | None = None
@@ -98,6 +102,18 @@ class Branch:
         self._go(self._attempts.first(self._owner.admitted(targets)), self._ask, None)
         if self._model.hedge_after is not None and len(targets) > 1:
             self._timers.append(self._loop.call_later(self._model.hedge_after, self._hedge))
+
+    def take_over(self, began_with: str, failure: Failure) -> None:
+        """Goes on with what another owner's branch began, whose attempt at this target ended with it."""
+        self._began_with = next((each for each in self._attempts.targets if each.name == began_with), None)
+        self._tried.append(Tried(began_with, "owner_died"))
+        self._first_failure = failure
+        if self._began_with is None:
+            self._end(Refused(self._told()))
+        elif len(self._ask.choices) > 1:
+            self._split(failure)
+        else:
+            self._go_on(self._began_with, failure, spoke=True)
 
     def stop(self) -> None:
         """Nothing of it is wanted any more."""
@@ -119,6 +135,9 @@ class Branch:
         except Failure as failure:
             attempt.fail(failure)
 
+    def settled(self, attempt: Attempt, ending: Ending) -> None:
+        self._owner.settled(attempt, ending)
+
     def ended(self, attempt: Attempt, ending: Ending) -> None:
         if attempt in self._live:
             self._live.remove(attempt)
@@ -135,28 +154,32 @@ class Branch:
         self._tried.append(Tried(attempt.target.name, failure.cause.name.lower()))
         self._first_failure = self._first_failure or failure
         if self._live:  # a hedge still runs
-            self._attempts.note(attempt.target, failure)
+            self._attempts.beside(attempt.target, failure)
             return
         if self._began_with is None:
             again = self._attempts.after(attempt.target, failure, self._admitted(), self._patience(attempt.target))
             self._go(again, self._ask, None)
         elif len(self._ask.choices) > 1:
-            self._split(attempt, failure)
+            self._split(failure, attempt)
         else:
             self._continue(attempt, failure)
 
     def _continue(self, attempt: Attempt, failure: Failure) -> None:
-        """Goes on after what the client has seen."""
+        """Goes on after what the client has seen, for an attempt that broke off."""
         if attempt.ask.prefill and not attempt.spoke and not policy(failure).onward:
             self._owner.prefill_refused(attempt.target)
             failure = self._first_failure or failure  # the refusal is of how we asked, and no client's fault
         if attempt.seam is not None and not attempt.seam.repeated and not attempt.ask.prefill:
             self._no_repeating = True  # it did not come to where the first answer broke: the next rung may
             self._attempts.forgive(attempt.target)
+        self._go_on(attempt.target, failure, spoke=attempt.spoke)
+
+    def _go_on(self, target: Target, failure: Failure, *, spoke: bool) -> None:
+        """The next rung after this target broke off, or the end."""
         so_far = partial(self._owner.payloads(), self._ask.choices[0])
         able = {target.name for target in self._attempts.targets if self._way(target, so_far)} & self._admitted()
-        left = self._patience(attempt.target)
-        again = self._attempts.after(attempt.target, failure, able, left, spoke=attempt.spoke, seen=True)
+        left = self._patience(target)
+        again = self._attempts.after(target, failure, able, left, spoke=spoke, seen=True)
         if again is None:
             self._go(None, self._ask, None)
             return
@@ -165,7 +188,8 @@ class Branch:
         elif self._way(again.target, so_far) == "verify":
             self._go(again, self._ask, Seam(so_far))
         else:
-            self._owner.spent(so_far.deltas)
+            self._owner.spent(so_far.deltas - self._spent)
+            self._spent = so_far.deltas
             self.leg += 1
             echo = Seam(Partial(so_far.text)) if again.target.echoes_prefill else None
             self._go(again, prefilled(self._ask, so_far, so_far.deltas), echo)
@@ -184,7 +208,7 @@ class Branch:
         able = alike and self._owner.takes_prefill(target) and _can_prefill(target, self._ask, so_far)
         return "prefill" if able else None
 
-    def _split(self, attempt: Attempt, failure: Failure) -> None:
+    def _split(self, failure: Failure, attempt: Attempt | None = None) -> None:
         """A call for several choices broke: each one that is not complete goes on by itself."""
         parts = []
         for choice in self._owner.unfinished(self._ask.choices):
@@ -196,7 +220,13 @@ class Branch:
         self._owner.split(self, parts)
         for part in parts:
             if not any(isinstance(each.ending, Refused) for each in parts):  # one that can't go on ends them all
-                part._continue(attempt, failure)
+                part._part(failure, attempt)
+
+    def _part(self, failure: Failure, attempt: Attempt | None) -> None:
+        if attempt is not None:
+            self._continue(attempt, failure)
+        elif self._began_with is not None:
+            self._go_on(self._began_with, failure, spoke=True)
 
     def _go(self, again: Again | None, ask: Ask, seam: Seam | None) -> None:
         if again is None:
@@ -207,9 +237,9 @@ class Branch:
             self._launch(again.target, ask, seam)
 
     def _launch(self, target: Target, ask: Ask, seam: Seam | None) -> None:
-        attempt = Attempt(self, target, ask, seam, whole_calls=self._model.whole_calls)
+        number = self._owner.asked(target)
+        attempt = Attempt(self, target, ask, seam, number=number, whole_calls=self._model.whole_calls)
         self._live.append(attempt)
-        self._owner.asked(target)
         with self._told_of_bugs():
             attempt.start(self._owner.backend(target))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Protocol
 
 import msgspec
@@ -18,19 +19,23 @@ from riverrun.routing.attempts import Attempts
 from riverrun.routing.model import Model
 from riverrun.routing.target import Target
 from riverrun.runs.attempt import Attempt
+from riverrun.runs.books import Account
 from riverrun.runs.branch import Branch
+from riverrun.runs.takeover import Broken
 from riverrun.stream.ask import Ask
 from riverrun.stream.assembler import Assembler
 from riverrun.stream.deltas import Delta
 from riverrun.stream.flow import Cancelled, Ending, Finished, Refused
-from riverrun.tapes.contract import Committed
-from riverrun.tapes.memory import MemoryTape
+from riverrun.tapes.contract import Committed, OwnTape
 from riverrun.wire.chunk import CompletionUsage
 from riverrun.wire.errors import error_body
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """How a run went, for its log line. Times are in seconds from the request; None: it did not come to that."""
+    """How a run went, for its log line. Times are in seconds from the request; None: it did not come to that.
+
+    `limited`: it finished, and its token limit cut it.
+    """
 
     ask: Ask
     target: str
@@ -38,6 +43,7 @@ class Outcome(msgspec.Struct, frozen=True):
     usage: CompletionUsage | None
     first_content: float | None
     seconds: float
+    limited: bool = False
 
 
 class Upstreams(Protocol):
@@ -59,12 +65,15 @@ class Upstreams(Protocol):
 class Run:
     """Answers `ask` onto `tape`. `asks` and `attempts` are its branches', one each."""
 
-    def __init__(self, ask: Ask, model: Model, tape: MemoryTape, assembler: Assembler, upstreams: Upstreams) -> None:
+    def __init__(
+        self, ask: Ask, model: Model, tape: OwnTape, assembler: Assembler, upstreams: Upstreams, account: Account
+    ) -> None:
         self.ask = ask
         self.tape = tape
         self._model = model
         self._assembler = assembler
         self._upstreams = upstreams
+        self._account = account
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
         self._first_content: float | None = None
@@ -77,16 +86,21 @@ class Run:
         """Whether the answer has signed thoughts, which must come back with what it asked for."""
         return self._assembler.signed
 
-    async def answer(self, asks: Sequence[Ask], attempts: Sequence[Attempts]) -> Outcome:
-        """Runs to the end and closes the tape, whatever happens."""
+    async def answer(
+        self, asks: Sequence[Ask], attempts: Sequence[Attempts], taken_over: Broken | None = None
+    ) -> Outcome:
+        """Runs to the end and closes the tape, whatever happens.
+
+        `taken_over`: why another owner's run ended; this one goes on with what is on the tape.
+        """
         self._branches = [
             Branch(self, index, ask, self._model, each)
             for index, (ask, each) in enumerate(zip(asks, attempts, strict=True))
         ]
         try:
-            for branch in list(self._branches):
+            for branch, ask in zip(list(self._branches), asks, strict=True):
                 if not self._over.done():
-                    branch.start()
+                    self._begin(branch, ask, taken_over)
             ending = await self._over
         except Exception:
             self._close(Refused(Failure(Cause.INTERNAL, "riverrun failed to answer this; the fault is ours.")))
@@ -97,7 +111,24 @@ class Run:
         ending = self._close(ending)
         usage = self._assembler.usage if self._assembler.committed else None
         seconds = self._loop.time() - self._began
-        return Outcome(self.ask, self._target, ending, usage, self._first_content, seconds)
+        self._account.over(ending, seconds, self._first_content)
+        limited = isinstance(ending, Finished) and self._assembler.limited
+        return Outcome(self.ask, self._target, ending, usage, self._first_content, seconds, limited)
+
+    def _begin(self, branch: Branch, ask: Ask, taken_over: Broken | None) -> None:
+        facts = taken_over.facts if taken_over is not None else None
+        if taken_over is None or facts is None:
+            branch.start()
+            return
+        if self._first_content is None:
+            self._first_content, self._target = 0.0, facts.target
+            if self.tape.facts is None:
+                self.tape.commit(facts)
+        if self.unfinished(ask.choices):
+            branch.take_over(facts.target, taken_over.failure)
+        else:
+            branch.ending = Finished()
+            self.ended(branch, branch.ending)
 
     def cancel(self) -> None:
         """Nobody wants it any more."""
@@ -115,8 +146,12 @@ class Run:
     def admitted(self, targets: list[Target]) -> set[str]:
         return self._upstreams.admitted(targets)
 
-    def asked(self, target: Target) -> None:
+    def asked(self, target: Target) -> int:
         self._upstreams.asked(target)
+        return self._account.asked(target.name)
+
+    def settled(self, attempt: Attempt, ending: Ending) -> None:
+        self._account.answered(attempt.number, attempt.target.name, ending, attempt.tally)
 
     def judged(self, target: Target, failure: Failure | None) -> None:
         if failure is not None and self._first_content is None:
@@ -150,7 +185,11 @@ class Run:
 
     def _write(self, payloads: list[bytes], attempt: Attempt) -> None:
         if payloads:
-            self.tape.append(payloads)
+            try:
+                self.tape.append(payloads)
+            except Failure as failure:  # of the tape, and no upstream's
+                self.fail(failure)
+                return
             if self._first_content is None:
                 self._first_content = self._loop.time() - self._began
                 self.tape.commit(Committed(attempt.target.name, attempt.dropped))
@@ -183,9 +222,17 @@ class Run:
                 self.tape.append(self._assembler.finish())
             except Failure as failure:
                 ending = Refused(failure)
+        usage = self._assembler.usage if isinstance(ending, Finished) else None
         if isinstance(ending, Refused):
-            last = self.tape.last + 1
-            frame = error_body(ending.failure, request_id=self.ask.id, stream_id=self.ask.id, last_seq=last)
-            self.tape.append([frame])
-        self.tape.close(ending, self._assembler.usage if isinstance(ending, Finished) else None)
+            tell(self.tape, ending.failure)
+        else:
+            self.tape.close(ending, usage)
         return ending
+
+
+def tell(tape: OwnTape, failure: Failure) -> None:
+    """Ends a tape with the error frame, for readers who have begun to read."""
+    frame = error_body(failure, request_id=tape.head.id, stream_id=tape.head.id, last_seq=tape.written + 1)
+    with suppress(Failure):  # a tape that is broken tells its readers itself
+        tape.append([frame])
+    tape.close(Refused(failure), None)

@@ -7,7 +7,6 @@ import logging
 from collections.abc import Callable
 from itertools import chain
 from random import Random
-from typing import Literal
 
 import msgspec
 
@@ -15,15 +14,23 @@ from riverrun.failures import Cause, Failure
 from riverrun.routing.attempts import Attempts
 from riverrun.routing.deadlines import patient
 from riverrun.routing.model import Model
+from riverrun.runs import takeover
+from riverrun.runs.books import Books
 from riverrun.runs.branches import branches
-from riverrun.runs.run import Outcome, Run, Upstreams
+from riverrun.runs.ear import Ear
+from riverrun.runs.intent import Habits, Intent
+from riverrun.runs.presence import Presence
+from riverrun.runs.retries import Retries
+from riverrun.runs.run import Outcome, Run, Upstreams, tell
+from riverrun.runs.takeover import Broken
 from riverrun.runs.thoughts import Thoughts
 from riverrun.stream.ask import Ask
 from riverrun.stream.assembler import Assembler, Plan
-from riverrun.stream.flow import Finished
-from riverrun.tapes.contract import Head, Signal
-from riverrun.tapes.memory import MemoryTape
+from riverrun.stream.continued import partial
+from riverrun.stream.flow import Cancelled, Finished, Refused
+from riverrun.tapes.contract import Head, Listener, OwnTape, Taken, Tape, Tapes
 from riverrun.wire.chunk import Identity
+from riverrun.wire.digest import alike, digest, key_digest
 from riverrun.wire.request import Chat
 
 log = logging.getLogger("riverrun.runs")
@@ -33,6 +40,9 @@ REASONING = {
     "reasoning": (b"reasoning",),
     "both": (b"reasoning_content", b"reasoning"),
 }
+
+LATE = 3
+"""Tries to begin with a key that is in use when we ask, and free when we look for its tape."""
 
 PADDING = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
@@ -51,17 +61,18 @@ def draining() -> Failure:
 
 
 class Begun(msgspec.Struct, frozen=True):
-    """A run that has begun: the tape it writes, and how it went, once that is known."""
+    """What a request has come to: the tape with its answer, and how the run that it began goes; None: it began none.
 
-    tape: MemoryTape
-    outcome: asyncio.Future[Outcome]
+    `replayed`: the answer was there before.
+    """
+
+    tape: Tape
+    outcome: asyncio.Future[Outcome] | None
+    replayed: bool = False
 
 
 class Runs:
-    """`models` finds a model (None: unknown); `now` gives Unix seconds.
-
-    `reasoning` names the field or fields in which clients are given what a model thinks.
-    """
+    """`models` finds a model (None: unknown); `now` gives Unix seconds."""
 
     def __init__(
         self,
@@ -69,64 +80,176 @@ class Runs:
         upstreams: Upstreams,
         random: Random,
         now: Callable[[], float],
-        reasoning: Literal["reasoning_content", "reasoning", "both"] = "reasoning_content",
+        tapes: Tapes,
+        books: Books,
+        habits: Habits = Habits(),  # noqa: B008 - frozen
     ) -> None:
         self.draining = False
         self._models = models
         self._upstreams = upstreams
         self._random = random
         self._now = now
-        self.thoughts = Thoughts()
-        self._reasoning = REASONING[reasoning]
+        self._tapes = tapes
+        self._books = books
+        self._habits = habits
+        self._retries = Retries(tapes) if habits.join_retries else None
+        self.thoughts = Thoughts(tapes)
+        self._reasoning = REASONING[habits.reasoning]
         self._runs: dict[asyncio.Task[Outcome], Run] = {}
+        self._adopting: set[asyncio.Task[None]] = set()
 
     @property
     def running(self) -> int:
         return len(self._runs)
 
-    def begin(self, chat: Chat, grant: Grant) -> Begun:
-        """Starts the answer and returns the tape that it is written to. Raises Failure where nobody can answer."""
+    async def begin(
+        self,
+        chat: Chat,
+        grant: Grant,
+        raw: bytes = b"{}",
+        intent: Intent = Intent(),  # noqa: B008 - frozen
+    ) -> Begun:
+        """Starts the answer and returns the tape that it is written to; or the tape of an earlier request's answer,
+        where `intent` names it. `raw` is the request's body. Raises Failure where nobody can answer.
+        """
+        model = self._model(chat.model)
+        content = digest(chat.body) if intent.key is not None or self._retries is not None else ""
+        if self._retries is not None and intent.key is None and intent.retries:
+            tape = await self._retries.joined(grant.tenant, content)
+            if tape is not None:
+                return Begun(tape, None, replayed=tape.ending is not None)
         if self.draining:
             raise draining()
-        model = self._models(chat.model)
-        if model is None:
-            raise Failure(
-                Cause.UNKNOWN_MODEL,
-                f"The model `{chat.model}` does not exist or you do not have access to it. "
-                "GET /v1/models lists those that answer here.",
-            )
-        chat = self.thoughts.completed(grant.tenant, chat)
-        ask = Ask(chat, f"chatcmpl-{self._random.getrandbits(128):032x}", int(self._now()), grant.caller)
-        asks, attempts = self._branches(ask, model)
-        run, tape = self._run(ask, model, grant)
-        task = asyncio.create_task(self._answer(run, asks, attempts, grant))
-        self._runs[task] = run
-        task.add_done_callback(self._ended)
-        return Begun(tape, task)
+        key = key_digest(grant.tenant, intent.key) if intent.key is not None else ""
+        for _ in range(LATE):
+            begun = await self._create(chat, grant, raw, intent, model, key, content)
+            if isinstance(begun, Begun):
+                return begun
+            found = await self._named(begun, grant, content)
+            if found is not None:
+                return found
+        raise Failure(
+            Cause.OVERLOADED, "The request with this Idempotency-Key is just ending; ask again.", retry_after=1.0
+        )
 
     async def idle(self) -> None:
         """Returns when nothing runs."""
-        while self._runs:
-            await asyncio.wait(self._runs)
+        while self._runs or self._adopting:
+            await asyncio.wait({*self._runs, *self._adopting})
+
+    async def withdraw(self, tape: Tape) -> None:
+        """The answer that was just begun is not wanted after all."""
+        await self._tapes.cancel(tape)
 
     def interrupt(self) -> None:
         """The server stops now: whoever still reads is told so."""
         for run in self._runs.values():
             run.fail(Failure(Cause.UPSTREAM_INTERRUPTED, "The server was stopped before the answer was complete."))
 
+    def adopt(self, tape: OwnTape) -> Listener:
+        """Goes on with an answer whose owner has died, where its model still can; else it ends with an error."""
+        ear = Ear()
+        task = asyncio.create_task(self._adopt(tape, ear))
+        self._adopting.add(task)
+        task.add_done_callback(self._adopting.discard)
+        return ear
+
+    async def _adopt(self, tape: OwnTape, ear: Ear) -> None:
+        try:
+            await self._take_over(tape, ear)
+        except Exception as error:  # whatever is on a tape must not leave its readers waiting for ever
+            fault = not isinstance(error, Failure | ValueError)
+            log.log(logging.ERROR if fault else logging.WARNING, "nobody can go on with %s: %s", tape.head.id, error)
+            tell(tape, takeover.died())
+
+    async def _take_over(self, tape: OwnTape, ear: Ear) -> None:
+        head = tape.head
+        payloads = tape.payloads()
+        chat = takeover.request(head)
+        over = takeover.ending(payloads)
+        if over is not None:
+            whole = isinstance(over, Finished)
+            tape.close(over, self._restored(tape, payloads[:-1], chat).usage if whole else None)
+            return
+        chat = await self.thoughts.completed(head.tenant, chat)
+        model = self._model(chat.model)
+        ask = Ask(chat, head.id, head.created, head.caller)
+        asks, attempts = self._branches(ask, model)
+        assembler = self._restored(tape, payloads, chat)
+        said = sum(partial(payloads, choice).deltas for choice in range(chat.n))
+        account = self._books.taken_over(ask, tape.epoch, said)
+        run = Run(ask, model, tape, assembler, self._upstreams, account)
+        presence = Presence(head.policy, self._habits.grace, run.cancel)
+        presence.abandoned()  # before it hears of readers that have come already
+        ear.hears(run, presence, None)
+        spoken = said > 0 or len(assembler.unfinished(tuple(range(chat.n)))) < chat.n
+        facts = takeover.began(tape, payloads, attempts[0].targets) if spoken else None
+        self._start(run, asks, attempts, Broken(takeover.died(), facts))
+
+    def _restored(self, tape: OwnTape, payloads: list[bytes], chat: Chat) -> Assembler:
+        return takeover.assembler(tape, payloads, chat.model, self._plan(chat))
+
+    async def _create(
+        self, chat: Chat, grant: Grant, raw: bytes, intent: Intent, model: Model, key: str, content: str
+    ) -> Begun | Taken:
+        chat = await self.thoughts.completed(grant.tenant, chat)
+        ask = Ask(chat, f"chatcmpl-{self._random.getrandbits(128):032x}", int(self._now()), grant.caller)
+        asks, attempts = self._branches(ask, model)
+        store = bool(chat.request.store)
+        policy = self._habits.policy(intent, store=store)
+        seed = asks[0].chat.request.seed
+        head = Head(
+            ask.id, ask.created, grant.tenant, msgspec.Raw(raw), key, content, seed, policy, store, grant.caller
+        )
+        ear = Ear()
+        tape = await self._tapes.create(head, ear)
+        if isinstance(tape, Taken):
+            return tape
+        assembler = Assembler(Identity(ask.id, ask.created, model.name), self._plan(ask.chat))
+        account = self._books.begun(ask, grant.tenant, grant.client_request_id)
+        run = Run(ask, model, tape, assembler, self._upstreams, account)
+        ear.hears(run, Presence(policy, self._habits.grace, run.cancel), self._retries)
+        return Begun(tape, self._start(run, asks, attempts))
+
+    async def _named(self, taken: Taken, grant: Grant, content: str) -> Begun | None:
+        """The answer to the request that came before with the same key. None: the key has become free."""
+        if not alike(taken.digest, content):
+            raise Failure(
+                Cause.KEY_REUSED,
+                "This Idempotency-Key was used with another request body. A key names one request: take a new one.",
+                param="Idempotency-Key",
+            )
+        tape = await self._tapes.open(grant.tenant, taken.id)
+        if tape is None:
+            await asyncio.sleep(0)
+            return None
+        if isinstance(tape.ending, Refused | Cancelled) and tape.facts is None:  # it is just being forgotten
+            await self._tapes.forget_key(tape.head)
+            return None
+        return Begun(tape, None, replayed=tape.ending is not None)
+
+    def _start(
+        self, run: Run, asks: list[Ask], attempts: list[Attempts], taken_over: Broken | None = None
+    ) -> asyncio.Task[Outcome]:
+        task = asyncio.create_task(self._answer(run, asks, attempts, taken_over))
+        self._runs[task] = run
+        task.add_done_callback(self._ended)
+        return task
+
     def _ended(self, task: asyncio.Task[Outcome]) -> None:
         del self._runs[task]
         if not task.cancelled() and task.exception() is not None:
             log.error("a run failed by a fault of ours", exc_info=task.exception())
 
-    def _run(self, ask: Ask, model: Model, grant: Grant) -> tuple[Run, MemoryTape]:
-        def signalled(signal: Signal) -> None:
-            run.cancel()
-
-        assembler = Assembler(Identity(ask.id, ask.created, model.name), self._plan(ask.chat))
-        tape = MemoryTape(Head(ask.id, ask.created, grant.tenant), signalled)
-        run = Run(ask, model, tape, assembler, self._upstreams)
-        return run, tape
+    def _model(self, name: str) -> Model:
+        model = self._models(name)
+        if model is None:
+            raise Failure(
+                Cause.UNKNOWN_MODEL,
+                f"The model `{name}` does not exist or you do not have access to it. "
+                "GET /v1/models lists those that answer here.",
+            )
+        return model
 
     def _branches(self, ask: Ask, model: Model) -> tuple[list[Ask], list[Attempts]]:
         targets = [patient(target, ask.chat) for target in model.order(self._random)]
@@ -136,10 +259,13 @@ class Runs:
         asks = branches(ask, [*targets, *chain.from_iterable(fallbacks.values())], self._random)
         return asks, [Attempts(targets, model.retries, self._random, fallbacks) for _ in asks]
 
-    async def _answer(self, run: Run, asks: list[Ask], attempts: list[Attempts], grant: Grant) -> Outcome:
-        outcome = await run.answer(asks, attempts)
+    async def _answer(self, run: Run, asks: list[Ask], attempts: list[Attempts], taken_over: Broken | None) -> Outcome:
+        outcome = await run.answer(asks, attempts, taken_over)
+        head = run.tape.head
+        if head.key and outcome.first_content is None:  # nothing was generated: the key is free for another try
+            await self._tapes.forget_key(head)
         if run.signed and isinstance(outcome.ending, Finished):
-            self.thoughts.remember(grant.tenant, await run.tape.ended())
+            await self.thoughts.remember(head.tenant, await run.tape.ended())
         return outcome
 
     def _plan(self, chat: Chat) -> Plan:

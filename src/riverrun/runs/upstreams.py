@@ -67,6 +67,11 @@ class Upstreams:
     def state(self, target: Target) -> State:
         return self._breakers.get(self._known(target), WELL).state(asyncio.get_running_loop().time())
 
+    def troubled(self) -> dict[str, State]:
+        """The targets that have failed since they last answered, by name."""
+        now = asyncio.get_running_loop().time()
+        return {known[0]: breaker.state(now) for known, breaker in self._breakers.items()}
+
     def _breaker(self, target: Target) -> Breaker:
         known = self._known(target)
         if known not in self._breakers and len(self._breakers) >= MOST_BREAKERS:

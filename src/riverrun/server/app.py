@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from random import Random
@@ -14,6 +15,7 @@ from typing import Literal
 
 import msgspec
 
+from riverrun.config.tenants import KEYLESS
 from riverrun.failures import Cause, Failure
 from riverrun.runs.runs import Grant, draining
 from riverrun.server import log
@@ -34,7 +36,7 @@ class Route(msgspec.Struct, frozen=True):
 
 
 class App:
-    """`routes` by path; a path that ends in `/` is the prefix of every path below it. `life` runs while it serves.
+    """`routes` by path, where `{id}` stands for one segment and `{name}` for any number. `life` runs while it serves.
 
     `drain` refuses new work from then on, `interrupt` ends what still runs; the host calls them in this order.
     """
@@ -48,13 +50,16 @@ class App:
         drain: Callable[[], None],
         interrupt: Callable[[], None],
         log_format: Literal["text", "json"] = "text",
+        refused: Callable[[Cause], None] = lambda cause: None,
     ) -> None:
-        self._routes = {path: route for path, route in routes.items() if path == "/" or not path.endswith("/")}
-        self._below = {path: route for path, route in routes.items() if path not in self._routes}
+        """`refused` hears of requests for work that began none."""
+        self._routes = {path: route for path, route in routes.items() if "{" not in path}
+        self._patterns = [(_pattern(path), route) for path, route in routes.items() if "{" in path]
         self._guard = guard
         self._random = random
         self._life = life
         self._log_format = log_format
+        self._refused = refused
         self._drain = drain
         self.open: set[Exchange] = set()
         self.interrupt = interrupt
@@ -89,6 +94,7 @@ class App:
         try:
             await self._serve(exchange)
         except StreamCut:
+            log.write(await _line(exchange, None), self._log_format)
             raise
         except Failure as raised:
             failure = raised
@@ -98,6 +104,8 @@ class App:
         if failure is not None:
             if failure.cause is Cause.BAD_KEY:
                 exchange.extra.append(CHALLENGE)
+            if exchange.outcome is None and exchange.method == "POST":
+                self._refused(failure.cause)
             await exchange.fail(failure)
         log.write(await _line(exchange, failure), self._log_format)
 
@@ -121,15 +129,12 @@ class App:
                 f"Not allowed to {exchange.method} on {exchange.shown_path} (HINT: Perhaps you meant to use a "
                 f"different HTTP method? It takes {', '.join(route.methods)}.)",
             )
-        refused = None if route.public else self._guard.key_refusal(headers.get("authorization"))
-        if refused is not None:
-            raise refused
-        await surface(exchange, _grant(exchange))
+        tenant = KEYLESS if route.public else self._guard.tenant(headers.get("authorization"))
+        await surface(exchange, _grant(exchange, tenant))
 
     def _route(self, exchange: Exchange) -> Route:
         path = exchange.path
-        below = (route for prefix, route in self._below.items() if path.startswith(prefix) and path != prefix)
-        route = self._routes.get(path) or next(below, None)
+        route = self._routes.get(path) or next((route for like, route in self._patterns if like.fullmatch(path)), None)
         if route is None:
             raise Failure(
                 Cause.UNKNOWN_URL,
@@ -138,13 +143,17 @@ class App:
         return route
 
 
-def _grant(exchange: Exchange) -> Grant:
+def _pattern(path: str) -> re.Pattern[str]:
+    return re.compile(re.escape(path).replace(r"\{id\}", "[^/]+").replace(r"\{name\}", ".+"))
+
+
+def _grant(exchange: Exchange, tenant: str = KEYLESS) -> Grant:
     """Who asks. Callers take turns for a slot: they are told apart by key, or by address where there are none."""
     key = exchange.headers.get("authorization")
     caller = hashlib.sha256(key.encode()).hexdigest()[:16] if key else exchange.client
     own = exchange.headers.get("x-client-request-id", "")
     clean = "".join(letter for letter in own[:128] if letter.isascii() and letter.isprintable())
-    return Grant(caller=caller, client_request_id=clean or None)
+    return Grant(tenant=tenant, caller=caller, client_request_id=clean or None)
 
 
 async def _line(exchange: Exchange, failure: Failure | None) -> log.Line:

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from riverrun.config import ServerConfig
 from riverrun.failures import bad_request
 from riverrun.runs.runs import Grant, Runs
-from riverrun.server.events import EventStream, Waiter
+from riverrun.server.events import HEADERS, EventStream, Waiter
 from riverrun.server.exchange import Exchange
+from riverrun.server.intent import cursor, intent
 from riverrun.server.stream import Header
 from riverrun.tapes.contract import Committed, Tape
+from riverrun.wire.completion import Completion
+from riverrun.wire.jsonvalue import JsonObject
 from riverrun.wire.limits import Limits
 from riverrun.wire.request import parse_chat
+
+Shown = Callable[[Tape, Completion], JsonObject]
+
+REPLAYED = (b"idempotent-replayed", b"true")
 
 LISTED = 16
 """Dropped parameters that are named; the API has 37 in all, so more are somebody's mistake."""
@@ -27,23 +35,55 @@ class Chat:
         self._limits = Limits(body=config.body_limit, n=config.max_n, strict=config.strict)
 
     async def __call__(self, exchange: Exchange, grant: Grant) -> None:
-        chat = parse_chat(await exchange.body(self._limits.body), self._limits)
-        begun = self._runs.begin(chat, grant)
-        exchange.id, exchange.outcome = begun.tape.head.id, begun.outcome
-        await (self._stream if chat.stream else self._whole)(exchange, begun.tape)
+        body = await exchange.body(self._limits.body)
+        chat = parse_chat(body, self._limits)
+        said, after = intent(exchange.headers), cursor(exchange.headers)
+        if after is not None and said.key is None:
+            raise bad_request(
+                "A POST resumes by its Idempotency-Key, and this one has none. Send the key of the first request, or "
+                "GET the address in its Location header with Last-Event-ID.",
+                "Last-Event-ID",
+            )
+        begun = await self._runs.begin(chat, grant, body, said)
+        tape = begun.tape
+        exchange.id, exchange.outcome = tape.head.id, begun.outcome
+        if begun.replayed:
+            exchange.extra.append(REPLAYED)
+        if begun.outcome is None:
+            exchange.way = "resumed" if after else "replayed" if begun.replayed else "joined"
+        elif after and chat.stream:  # the stream that it goes on with is not here, and this one would be another
+            await self._runs.withdraw(tape)
+        if chat.stream:
+            await self.stream(exchange, tape, after)
+        else:
+            await self.whole(exchange, tape)
 
-    async def _whole(self, exchange: Exchange, tape: Tape) -> None:
+    async def whole(self, exchange: Exchange, tape: Tape, shown: Shown | None = None) -> None:
+        """The completion, once it is complete; `shown` as it is to be seen."""
         waiter = Waiter(tape, exchange.stream())
         try:
             facts = _facts(self._carried(await tape.committed()))
             completion = await tape.ended()
         finally:
             waiter.leave()
-        await exchange.json(completion, facts)
+        await exchange.json(shown(tape, completion) if shown else completion, [location(tape), *facts])
 
-    async def _stream(self, exchange: Exchange, tape: Tape) -> None:
+    async def stream(self, exchange: Exchange, tape: Tape, after: int | None) -> None:
+        """The events after this one, or all of them. Raises Failure where there is no such event."""
+        if after is not None and after > tape.last:
+            raise bad_request(
+                f"There is no event {after} in this stream yet: its last one is {tape.last}.", "Last-Event-ID"
+            )
+        if tape.ending is not None and after == tape.last:
+            await exchange.answer(204, b"", [])  # the only answer that makes an EventSource stop
+        elif exchange.method == "HEAD":
+            await exchange.answer(200, None, [*HEADERS, location(tape)])
+        else:
+            await self._follow(exchange, tape, after or 0)
+
+    async def _follow(self, exchange: Exchange, tape: Tape, after: int) -> None:
         """The 200 waits for content, so that a failure before it has its true status; but not for ever (*held*)."""
-        events = EventStream(tape, exchange.stream(), heartbeat=self._config.heartbeat)
+        events = EventStream(tape, exchange.stream(), after=after, heartbeat=self._config.heartbeat)
         try:
             committed: Committed | None = None
             try:
@@ -53,7 +93,8 @@ class Chat:
                 pass
             request_id = (b"x-request-id", exchange.id.encode("ascii"))
             exchange.status = 200
-            events.open([request_id, *exchange.extra, *_facts(committed)], held=committed is None)
+            headers = [request_id, location(tape), *exchange.extra, *_facts(committed)]
+            events.open(headers, held=committed is None)
             await events.closed()
         finally:
             events.leave()
@@ -69,6 +110,11 @@ class Chat:
                 "unsupported_parameter",
             )
         return committed
+
+
+def location(tape: Tape) -> Header:
+    """Where the answer can be had again."""
+    return (b"location", b"/v1/chat/completions/" + tape.head.id.encode("ascii"))
 
 
 def _facts(committed: Committed | None) -> list[Header]:

@@ -6,19 +6,23 @@ One line of JSON in (`{"ask": "status"}`), one line out. Only this user reaches 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import os
+import re
 import socket
 import stat
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
 import msgspec
 
-from riverrun.server.sockets import LONGEST_PATH
+from riverrun.server.sockets import LONGEST_PATH, Address
+from riverrun.server.status import Overview
 from riverrun.wire.jsonvalue import JsonObject
 
 server_log = logging.getLogger("riverrun.server")
@@ -27,6 +31,9 @@ LONGEST_ASK = 4096
 PATIENCE = 2.0
 """Seconds that a server may take to answer on its control socket, and an asker to ask."""
 
+NAME = re.compile(r"[A-Za-z0-9.:_-]{1,40}")
+"""A host that can stand in a file's name; the path of a socket is short."""
+
 
 def folder() -> Path:
     """Where control sockets are: `riverrun` in $XDG_RUNTIME_DIR, or a folder of this user in the temporary one."""
@@ -34,9 +41,15 @@ def folder() -> Path:
     return Path(runtime) / "riverrun" if runtime else Path(tempfile.gettempdir()) / f"riverrun-{os.getuid()}"
 
 
-def path_of(port: int) -> Path:
-    """The socket of the server that listens on this port."""
-    return folder() / f"{port}.sock"
+def path_of(host: str, port: int) -> Path:
+    """The socket of the server that listens on this port of this host; `sockets` finds it without the host."""
+    plain = NAME.fullmatch(host) is not None
+    return folder() / f"{port}@{host if plain else hashlib.sha256(host.encode()).hexdigest()[:16]}.sock"
+
+
+def sockets(port: int | None = None) -> list[Path]:
+    """The sockets there are, of all servers or of those that listen on this port; some may be of dead ones."""
+    return sorted(folder().glob(f"{port}@*.sock" if port is not None else "[0-9]*@*.sock"))
 
 
 class Control:
@@ -46,7 +59,7 @@ class Control:
         self._path: Path | None = None
         self._server: asyncio.Server | None = None
 
-    async def open(self, status: Callable[[], JsonObject]) -> None:
+    async def open(self, overview: Callable[[], Awaitable[Overview]]) -> None:
         """Listens. A machine without a private folder does without, and the log says so."""
         path = folder() / f"starting-{os.getpid()}.sock"
         try:
@@ -54,18 +67,18 @@ class Control:
             if len(os.fsencode(path)) > LONGEST_PATH:
                 raise OSError("its path is too long for a socket")
             path.unlink(missing_ok=True)
-            server = await asyncio.get_running_loop().create_unix_server(lambda: _Asked(status), str(path))
+            server = await asyncio.get_running_loop().create_unix_server(lambda: _Asked(overview), str(path))
             path.chmod(0o600)
         except OSError as error:
             server_log.warning("no control socket in %s, so `riverrun models` can't ask: %s", path.parent, error)
             return
         self._path, self._server = path, server
 
-    def publish(self, port: int) -> None:
-        """Takes the name of the port, from a dead server too."""
+    def publish(self, address: Address) -> None:
+        """Takes the name of the address, from a dead server too."""
         if self._path is not None:
             with suppress(OSError):
-                self._path = self._path.rename(path_of(port))
+                self._path = self._path.rename(path_of(address.host, address.port))
 
     def close(self) -> None:
         if self._server is not None and self._path is not None:
@@ -76,9 +89,10 @@ class Control:
 class _Asked(asyncio.Protocol):
     """One asker: a line in, a line out."""
 
-    def __init__(self, status: Callable[[], JsonObject]) -> None:
-        self._status = status
+    def __init__(self, overview: Callable[[], Awaitable[Overview]]) -> None:
+        self._overview = overview
         self._heard = b""
+        self._task: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -86,35 +100,45 @@ class _Asked(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
 
     def data_received(self, data: bytes) -> None:
         self._heard += data
         line, newline, _ = self._heard.partition(b"\n")
-        if newline:
-            self._transport.write(msgspec.json.encode(self._answer(line)) + b"\n")
-            self._transport.close()
+        if newline and self._task is None:
+            self._task = asyncio.create_task(self._answer(line))
         elif len(self._heard) > LONGEST_ASK:
             self._transport.abort()
 
-    def _answer(self, line: bytes) -> JsonObject:
+    async def _answer(self, line: bytes) -> None:
         try:
             asked = msgspec.json.decode(line)
         except (msgspec.DecodeError, RecursionError):
             asked = None
-        if asked == {"ask": "status"}:
-            return self._status()
-        return {"error": 'ask {"ask": "status"}'}
+        known = asked == {"ask": "status"}
+        told: JsonObject = (await self._overview()).told() if known else {"error": 'ask {"ask": "status"}'}
+        self._transport.write(msgspec.json.encode(told) + b"\n")
+        self._transport.close()
 
 
 def ask(path: Path) -> JsonObject | None:
-    """What the server behind this socket says of itself; None where no server listens there."""
+    """What the server behind this socket says of itself; None where nobody does, within PATIENCE in all."""
+    end = time.monotonic() + PATIENCE
+    heard = b""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
-        line.settimeout(PATIENCE)
         try:
+            line.settimeout(PATIENCE)
             line.connect(str(path))
             line.sendall(b'{"ask": "status"}\n')
-            heard = b"".join(iter(lambda: line.recv(65536), b""))
-            return msgspec.json.decode(heard, type=JsonObject)
+            while True:
+                line.settimeout(max(0.001, end - time.monotonic()))
+                piece = line.recv(65536)
+                if not piece:
+                    return msgspec.json.decode(heard, type=JsonObject)
+                heard += piece
+                if time.monotonic() > end:
+                    return None
         except (OSError, msgspec.DecodeError):
             return None
 

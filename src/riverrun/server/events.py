@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+from riverrun.failures import Failure
 from riverrun.server.stream import Stream
 from riverrun.stream.flow import Ending, Finished
 from riverrun.tapes.contract import Following, Tape
+from riverrun.wire.errors import error_body
 from riverrun.wire.sse import HEARTBEAT
 
 HEADERS = [
@@ -25,6 +27,7 @@ class EventStream:
 
     def __init__(self, tape: Tape, stream: Stream, *, after: int = 0, heartbeat: float) -> None:
         self._stream = stream
+        self._id = tape.head.id
         self._heartbeat = heartbeat
         self._loop = asyncio.get_running_loop()
         self._wrote = 0.0
@@ -32,6 +35,8 @@ class EventStream:
         self._following: Following = tape.follow(after, self)
         stream.on_resume = self._following.more
         stream.on_gone = self._following.leave
+        if stream.gone:  # before anybody listened
+            self._following.leave()
 
     def open(self, headers: list[tuple[bytes, bytes]], *, held: bool) -> None:
         """Answer 200. `held`: there is no content yet, and the first heartbeat goes out with the headers."""
@@ -67,6 +72,11 @@ class EventStream:
         else:
             self._stream.abort()
 
+    def broke(self, failure: Failure) -> None:
+        """The rest can't be had here: said in an event without a number, for it is not on the tape."""
+        self._stream.write(b"data: %b\n\n" % error_body(failure, request_id=self._id, stream_id=self._id))
+        self._stream.abort()
+
     def _beat(self) -> None:
         silence = self._loop.time() - self._wrote
         if silence >= self._heartbeat:
@@ -83,11 +93,16 @@ class Waiter:
         self._stream = stream
         self._following = tape.follow(0, self)
         stream.on_gone = self._following.leave
+        if stream.gone:
+            self._following.leave()
 
     def frames(self, block: bytes, last: int) -> bool:
         return True
 
     def ended(self, ending: Ending) -> None:
+        pass
+
+    def broke(self, failure: Failure) -> None:
         pass
 
     def leave(self) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 from functools import cached_property
-from typing import cast
+from typing import Literal, cast
 
 import msgspec
 
 from riverrun.failures import Cause, Failure
 from riverrun.runs.run import Outcome
+from riverrun.server.intent import query
 from riverrun.server.stream import Header, Receive, Scope, Send, Stream, open_stream
 from riverrun.wire.errors import error_body, error_headers
 from riverrun.wire.jsonvalue import JsonValue
@@ -31,6 +32,8 @@ class Exchange:
         """Of the answer, once it has been given."""
         self.outcome: Awaitable[Outcome] | None = None
         """How the run of this request went, where it began one."""
+        self.way: Literal["joined", "replayed", "resumed"] | None = None
+        """How it came to an answer that another request began."""
         self.extra: list[Header] = []
         self._reading: asyncio.Task[object] | None = None  # who waits for the body
         self._refusal: Failure | None = None
@@ -46,6 +49,11 @@ class Exchange:
     def headers(self) -> dict[str, str]:
         """By lower-case name. The protocol has refused repeated ones where that matters."""
         return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self.raw_headers}
+
+    @cached_property
+    def query(self) -> dict[str, str]:
+        """The parameters behind the path's `?`."""
+        return query(cast("bytes", self._scope.get("query_string") or b""))
 
     @property
     def shown_path(self) -> str:
@@ -95,13 +103,13 @@ class Exchange:
         """The way to answer in pieces, and to hear that the client has gone."""
         return open_stream(self._scope, self._receive, self._send)
 
-    async def answer(self, status: int, body: bytes, headers: list[Header]) -> None:
-        """A whole answer."""
+    async def answer(self, status: int, body: bytes | None, headers: list[Header]) -> None:
+        """A whole answer; None for a body of unknown length that nobody gets, as the answer to a HEAD."""
         self.status = status
-        length = [(b"content-length", b"%d" % len(body))] if status != 204 else []
+        length = [(b"content-length", b"%d" % len(body))] if status != 204 and body is not None else []
         every = [(b"x-request-id", self.id.encode("ascii")), *self.extra, *length, *headers]
         await self._send({"type": "http.response.start", "status": status, "headers": every})
-        await self._send({"type": "http.response.body", "body": b"" if self.method == "HEAD" else body})
+        await self._send({"type": "http.response.body", "body": b"" if body is None or self.method == "HEAD" else body})
 
     async def json(self, value: JsonValue | msgspec.Struct | msgspec.Raw, headers: list[Header] | None = None) -> None:
         await self.answer(200, msgspec.json.encode(value), [JSON, *(headers or [])])

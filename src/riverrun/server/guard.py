@@ -1,17 +1,18 @@
 """Who may talk to this server: by which name (Host), from which web page (Origin), with which key.
 
-Pure decisions on header values (SEC4, SEC5, SEC13); no request, no socket. Each check returns the Failure, or None for
-yes. A loopback server without keys is safe only because of the first two: a web page anywhere can make a browser send
-requests to 127.0.0.1, under a name of its own (DNS rebinding).
+Pure decisions on header values (SEC4, SEC5, SEC13); no request, no socket. Name and page are refused by returning the
+Failure; a key gives its tenant, or raises one. A loopback server without keys is safe only because of the first two: a
+web page anywhere can make a browser send requests to 127.0.0.1, under a name of its own (DNS rebinding).
 """
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from riverrun.config.tenants import KEYLESS
+from riverrun.config.values import digest
 from riverrun.failures import Cause, Failure
 
 Header = tuple[bytes, bytes]
@@ -66,40 +67,45 @@ def same_origin(origin: str, host: str) -> bool:
 
 
 class Keys:
-    """The keys that open this server, as digests: a memory dump or a log line holds none of them."""
+    """The keys that open this server, as digests: a memory dump or a log line holds none of them.
 
-    def __init__(self, plain: Iterable[str] = ()) -> None:
-        self._digests = tuple({hashlib.sha256(key.encode()).digest() for key in plain})
+    `owners` are the tenants by their keys' digests (`Config.owners`).
+    """
+
+    def __init__(self, owners: Mapping[bytes, str] | None = None) -> None:
+        self._owners = tuple((owners or {}).items())
 
     def __bool__(self) -> bool:
-        return bool(self._digests)
+        return bool(self._owners)
 
     def __repr__(self) -> str:
-        return f"Keys({len(self._digests)})"
+        return f"Keys({len(self._owners)})"
 
-    def refusal(self, authorization: str | None) -> Failure | None:
-        """None when the Authorization value holds a known key, or when there are no keys at all; else a 401."""
-        if not self._digests:
-            return None
+    def tenant(self, authorization: str | None) -> str:
+        """Whose key the Authorization value holds; where there are no keys at all, everyone is the tenant "local".
+
+        Raises Failure, a 401, for any other value.
+        """
+        if not self._owners:
+            return KEYLESS
         scheme, _, key = (authorization or "").strip().partition(" ")
         if scheme.lower() != "bearer" or not key.strip():
-            return Failure(
+            raise Failure(
                 Cause.BAD_KEY,
                 "You didn't provide an API key. You need to provide your API key in an Authorization header using "
                 "Bearer auth (i.e. Authorization: Bearer YOUR_KEY).",
             )
-        if not self._holds(key.strip()):
-            return Failure(
-                Cause.BAD_KEY, "Incorrect API key provided. Check the key that this server was started with."
-            )
-        return None
+        tenant = self._owner(digest(key.strip()))
+        if tenant is None:
+            raise Failure(Cause.BAD_KEY, "Incorrect API key provided. Check the key that this server was started with.")
+        return tenant
 
-    def _holds(self, key: str) -> bool:
+    def _owner(self, asked: bytes) -> str | None:
         """Compares with every digest, so that the time says nothing about which one was near."""
-        digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
-        found = False
-        for known in self._digests:
-            found |= hmac.compare_digest(known, digest)
+        found = None
+        for known, tenant in self._owners:
+            if hmac.compare_digest(known, asked):
+                found = tenant
         return found
 
 
@@ -136,9 +142,9 @@ class Guard:
             )
         return None
 
-    def key_refusal(self, authorization: str | None) -> Failure | None:
-        """Whether the Authorization value opens this server; a 401 goes out with CHALLENGE."""
-        return self._keys.refusal(authorization)
+    def tenant(self, authorization: str | None) -> str:
+        """Who asks, by the Authorization value. Raises Failure, a 401, which goes out with CHALLENGE."""
+        return self._keys.tenant(authorization)
 
     def cors(self, origin: str | None) -> list[Header]:
         """What an answer carries so that an allowed page may read it; nothing for others, and never `*`."""
@@ -155,7 +161,7 @@ class Guard:
     def preflight(self, origin: str | None, requested: str | None, methods: Iterable[str]) -> list[Header]:
         """The headers of the 204 to an OPTIONS request; `requested` is its Access-Control-Request-Headers.
 
-        It is asked without a key, so answer it after `refusal` and before `key_refusal`.
+        It is asked without a key, so answer it after `refusal` and before `tenant`.
         """
         allow = ", ".join(methods).encode("ascii")
         if origin is None or not self._listed(origin):

@@ -68,7 +68,11 @@ class Application(Protocol):
 class Host:
     """One server in the running loop. `start`, then `stop`; `running` does both."""
 
-    def __init__(self, app: Application, listen: Listen, limits: HostLimits) -> None:
+    def __init__(
+        self, app: Application, listen: Listen, limits: HostLimits, sockets: list[socket.socket] | None = None
+    ) -> None:
+        """`sockets` are bound to `listen` already; None: they are made at the start."""
+        self._bound = sockets
         self.app = app
         self.listen = listen
         self.state = ServerState()
@@ -91,7 +95,10 @@ class Host:
 
     async def start(self) -> Address:
         """Binds, starts the application, then listens. Raises HostError, or what the application raised."""
-        sockets, address = bind(self.listen)
+        if self._bound is not None:
+            sockets, address = self._bound, Address(self.listen.host, self.listen.port)
+        else:
+            sockets, address = bind(self.listen)
         try:
             await self._lifespan.start()
             await self._accept(sockets)
@@ -128,6 +135,12 @@ class Host:
                 await asyncio.wait(set(self.state.tasks), timeout=STOP_TIME)
             await self._lifespan.stop(STOP_TIME)
 
+    def deafen(self) -> None:
+        """Takes no new connection, so that another server may have the address."""
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+
     def hurry(self) -> None:
         """Ends a drain at once."""
         self._hurry.set()
@@ -156,8 +169,7 @@ class Host:
     def _close(self, sockets: list[socket.socket]) -> None:
         if self._clock is not None:
             self._clock.cancel()
-        for server in self._servers:
-            server.close()
+        self.deafen()
         for sock in sockets:
             sock.close()
         if self.listen.uds is not None:
@@ -190,33 +202,49 @@ def serve(
 
     Raises HostError (one line for the user), or what the application raised at its start.
     """
+    refuse_open(listen, has_keys=has_keys)
+    capped = within_files(limits)
+    with asyncio.Runner(loop_factory=LOOP_FACTORY) as runner:
+        runner.run(_serve(app, listen, capped, drain, ready))
+
+
+def refuse_open(listen: Listen, *, has_keys: bool) -> None:
+    """Raises HostError where everybody could reach a server that lets everybody in."""
     if not has_keys and not is_loopback(listen):
         raise HostError(
             f"Refusing to listen on {listen.host} without API keys: everyone who reaches this machine could use it. "
             "Give a key with --api-key or RIVERRUN_API_KEY, or listen on 127.0.0.1."
         )
+
+
+def within_files(limits: HostLimits) -> HostLimits:
+    """The limits of this process, whose limit of open files is raised as far as it goes."""
     files = raise_file_limit()
     if files < ENOUGH_FILES:
         logger.warning("Only %d open files are allowed, so few connections are. Raise it with `ulimit -n`.", files)
-    capped = msgspec.structs.replace(limits, connections=min(limits.connections, max(1, files * 8 // 10)))
-    with asyncio.Runner(loop_factory=LOOP_FACTORY) as runner:
-        runner.run(_serve(app, listen, capped, drain, ready))
+    return msgspec.structs.replace(limits, connections=min(limits.connections, max(1, files * 8 // 10)))
+
+
+def told_to_end(hurry: Callable[[], None]) -> asyncio.Event:
+    """Set by SIGTERM or SIGINT; a SIGINT after that hurries."""
+    told = asyncio.Event()
+
+    def asked(number: int) -> None:
+        if told.is_set() and number == signal.SIGINT:
+            hurry()
+        told.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked, number)
+    return told
 
 
 async def _serve(
     app: Application, listen: Listen, limits: HostLimits, drain: float, ready: Callable[[Address], None]
 ) -> None:
     host = Host(app, listen, limits)
-    told = asyncio.Event()
-
-    def asked(number: int) -> None:
-        if told.is_set() and number == signal.SIGINT:
-            host.hurry()
-        told.set()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, asked, number)
+    told = told_to_end(host.hurry)
     starting = asyncio.create_task(host.start())
     stopping = asyncio.create_task(told.wait())
     try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from riverrun.config import ServerConfig
+
 KIB = 1024
 MIB = 1024 * KIB
 
@@ -39,3 +41,16 @@ class HostLimits(msgspec.Struct, frozen=True):
     connections: int = 20_000
     per_address: int = 256
     loopback_capped: bool = False
+
+
+def limits_of(server: ServerConfig) -> HostLimits:
+    """As the operator says. Workers share `connections`; `per_address` each one counts for itself."""
+    usual = HostLimits()
+    return HostLimits(
+        body=server.body_limit,
+        head_time=server.header_seconds,
+        body_time=server.body_seconds,
+        blocked=server.blocked_seconds,
+        connections=-(-server.connections // server.workers) if server.connections else usual.connections,
+        per_address=server.connections_per_address,
+    )

@@ -7,25 +7,21 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 
 from riverrun.config import Config
-from riverrun.config.values import Secret
 from riverrun.dialects.rows import ROWS, Row
 from riverrun.failures import Cause, Failure
 from riverrun.routing.model import Model
 from riverrun.server.answering import Answering, Local, answering
 from riverrun.server.guard import Keys
 
-APPLIES = {"server.api_keys", "upstream", "model"}
+APPLIES = {"server.api_keys", "server.metrics_keys", "tenant", "upstream", "model"}
 """Settings that a running server takes over; all others wait for a restart."""
 
 
 class ChangingKeys(Keys):
-    """Client keys that can be replaced."""
+    """Keys that can be replaced."""
 
-    def __init__(self, keys: tuple[Secret, ...]) -> None:
-        self.replace(keys)
-
-    def replace(self, keys: tuple[Secret, ...]) -> None:
-        super().__init__(key.reveal() for key in keys)
+    def replace(self, owners: Mapping[bytes, str]) -> None:
+        super().__init__(owners)
 
 
 class Live:
@@ -37,12 +33,15 @@ class Live:
         Raises Failure for a configuration that can't be used.
         """
         self.rows: dict[str, Row] = dict(ROWS)
-        self.keys = ChangingKeys(config.server.api_keys)
+        self.keys = ChangingKeys(config.owners)
+        self.scrapers = ChangingKeys(_scrapers(config))
         self._started = config
         self._environ = environ
         self.local = Local(tuple(local), config.engine.context)
         self._loopback = loopback
-        self._answering = self._judged(config)
+        self._answering = answering(config, environ, self.local)
+        self._judged = config, self._answering
+        self.rows.update(self._answering.rows)
 
     @property
     def answering(self) -> Answering:
@@ -53,24 +52,35 @@ class Live:
 
     def apply(self, config: Config) -> list[str]:
         """Takes a configuration over; returns the settings that wait for a restart. Raises Failure: nothing changed."""
-        if not (self._loopback or config.server.api_keys):
+        self.judge(config)
+        return self.take()
+
+    def judge(self, config: Config) -> None:
+        """Makes everything ready for `take`. Raises Failure for what can't be taken over."""
+        if not (self._loopback or config.owners):
             raise Failure(
                 Cause.BAD_REQUEST,
-                "Off loopback a server needs keys: everyone who reaches this machine could use it. Give api_keys.",
+                "Off loopback a server needs keys: everyone who reaches this machine could use it. "
+                "Give api_keys or a [[tenant]].",
             )
-        if self.keys and not config.server.api_keys:
+        if self.keys and not config.owners:
             raise Failure(
                 Cause.BAD_REQUEST,
-                "A running server does not let go of its last key: everyone could use it. Restart it without api_keys.",
+                "A running server does not let go of its last key: everyone could use it. Restart it without keys.",
             )
-        self._answering = self._judged(config)
-        self.keys.replace(config.server.api_keys)
+        self._judged = config, answering(config, self._environ, self.local)
+
+    def take(self) -> list[str]:
+        """What was judged last holds from now on. Returns the settings that wait for a restart."""
+        config, self._answering = self._judged
+        self.rows.update(self._answering.rows)
+        self.keys.replace(config.owners)
+        self.scrapers.replace(_scrapers(config))
         return sorted(set(_different(self._started, config)) - APPLIES)
 
-    def _judged(self, config: Config) -> Answering:
-        judged = answering(config, self._environ, self.local)
-        self.rows.update(judged.rows)
-        return judged
+
+def _scrapers(config: Config) -> dict[bytes, str]:
+    return {key.digest: "metrics" for key in config.server.metrics_keys}
 
 
 def _different(old: Config, new: Config) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from riverrun.config import LogConfig
 from riverrun.failures import Failure
 from riverrun.runs.run import Outcome
 from riverrun.server.exchange import Exchange
@@ -16,11 +17,15 @@ access = logging.getLogger("riverrun.access")
 
 
 class Line(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is said of a request. Times are in seconds; `first` is the time to the first content."""
+    """What is said of a request. Times are in seconds; `first` is the time to the first content.
+
+    `way`: how it came to an answer that another request began.
+    """
 
     id: str
     status: int
     what: str
+    way: Literal["joined", "replayed", "resumed"] | None = None
     client_request_id: str | None = None
     target: str | None = None
     first: float | None = None
@@ -30,6 +35,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def text(self) -> str:
         words = [str(self.status), self.what, self.id]
+        words += [self.way] if self.way else []
         words += [f"({self.client_request_id})"] if self.client_request_id else []
         words += [self.target] if self.target else []
         words += [f"first {self.first:.3f} s"] if self.first is not None else []
@@ -53,14 +59,19 @@ def of_outcome(outcome: Outcome, exchange: Exchange, client_request_id: str | No
         first=None if outcome.first_content is None else round(outcome.first_content, 4),
         tokens=outcome.usage.completion_tokens if outcome.usage else None,
         seconds=round(outcome.seconds, 4),
-        ending=_ending(outcome.ending),
+        ending="length" if outcome.limited else _ending(outcome.ending),
     )
 
 
 def of_exchange(exchange: Exchange, failure: Failure | None) -> Line:
     """The line of a request that was answered without a run."""
-    ending = failure.code or failure.cause.name.lower() if failure else None
-    return Line(id=exchange.id, status=exchange.status, what=f"{exchange.method} {exchange.shown_path}", ending=ending)
+    return Line(
+        id=exchange.id,
+        status=exchange.status,
+        what=f"{exchange.method} {exchange.shown_path}",
+        way=exchange.way,
+        ending=failure.code or failure.cause.name.lower() if failure else None,
+    )
 
 
 class JsonLines(logging.Formatter):
@@ -70,6 +81,19 @@ class JsonLines(logging.Formatter):
         if record.name == access.name:
             return record.getMessage()
         return msgspec.json.encode({"level": record.levelname.lower(), "message": super().format(record)}).decode()
+
+
+def to_stderr(settings: LogConfig) -> None:
+    """Requests and warnings on stderr; the engine's own lines only where they are wanted."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        JsonLines() if settings.format == "json" else logging.Formatter("%(asctime)s %(message)s", "%X")
+    )
+    root = logging.getLogger("riverrun")
+    root.handlers[:] = [handler]
+    root.propagate = False
+    root.setLevel(logging.INFO)
+    logging.getLogger("riverrun.engine").setLevel(logging.DEBUG if settings.verbose else logging.WARNING)
 
 
 def _ending(ending: Ending) -> str:

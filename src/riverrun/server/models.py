@@ -26,11 +26,12 @@ class Listed(msgspec.Struct, frozen=True):
 class Names(Mapping[str, Listed]):
     """The models that answer now, by name. Names that stand for many (`openai/*`) are found, and not listed."""
 
-    def __init__(self, live: Live, files: Mapping[str, Path]) -> None:
-        """`files` are those of this machine's models; a model elsewhere is as old as this server."""
+    def __init__(self, live: Live, files: Mapping[str, Path], started: int | None = None) -> None:
+        """`files` are those of this machine's models; a model elsewhere is as old as this server, which `started` then
+        (Unix seconds; None: now)."""
         self._live = live
         self._created = {name: int(path.stat().st_mtime) for name, path in files.items()}
-        self._started = int(time.time())
+        self._started = started if started is not None else int(time.time())
 
     def __getitem__(self, name: str) -> Listed:
         if self._live.find(name) is None:

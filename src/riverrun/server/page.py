@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from html import escape
 from importlib.resources import files
 from shlex import quote
@@ -12,7 +12,7 @@ from string import Template
 from riverrun import __version__
 from riverrun.runs.runs import Grant, Runs
 from riverrun.server.exchange import Exchange
-from riverrun.server.status import Standing
+from riverrun.server.status import Overview, Standing, TargetStanding
 from riverrun.server.stream import Header
 
 WELL = frozenset({"ready", "closed"})
@@ -39,18 +39,18 @@ def curl_line(base: str, model: str, *, key: bool) -> str:
 
 
 class Page:
-    """`standing` tells every name, its targets and their states. `keyed`: clients need a key, so the examples show
+    """`overview` tells every name, its targets and their states. `keyed`: clients need a key, so the examples show
     where it goes. The page itself never holds one.
     """
 
-    def __init__(self, standing: Callable[[], list[Standing]], runs: Runs, *, keyed: bool) -> None:
-        self._standing = standing
+    def __init__(self, overview: Callable[[], Awaitable[Overview]], runs: Runs, *, keyed: bool) -> None:
+        self._overview = overview
         self._runs = runs
         self._keyed = keyed
 
     async def __call__(self, exchange: Exchange, grant: Grant) -> None:
         base = f"{exchange.scheme}://{exchange.headers.get('host', '127.0.0.1:8000')}/v1"
-        models = self._standing()
+        models = (await self._overview()).models
         named = next((each.name for each in models if "*" not in each.name), "smollm2-135m")
         body = PAGE.substitute(
             status="Shutting down" if self._runs.draining else "Running",
@@ -65,8 +65,10 @@ class Page:
 
 def _row(model: Standing) -> str:
     """A model with what answers for it, in the order in which it is asked."""
-    targets = "<br>".join(
-        f'<span class="{"ready" if each.state in WELL else "other"}">{escape(each.target)} {escape(each.state)}</span>'
-        for each in model.targets
-    )
-    return f"<tr><td><code>{escape(model.name)}</code><td>{targets}"
+    return f"<tr><td><code>{escape(model.name)}</code><td>{'<br>'.join(map(_target, model.targets))}"
+
+
+def _target(each: TargetStanding) -> str:
+    after = f" (after {each.after})" if each.after else ""
+    shown = "ready" if each.state in WELL else "other"
+    return f'<span class="{shown}">{escape(each.target)}{escape(after)} {escape(each.state)}</span>'

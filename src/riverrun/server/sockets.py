@@ -10,6 +10,7 @@ import os
 import resource
 import socket
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from ipaddress import ip_address
@@ -67,15 +68,15 @@ def is_loopback(listen: Listen) -> bool:
     return all(ip_address(str(address[0]).partition("%")[0]).is_loopback for _, address in _resolve(listen))
 
 
-def bind(listen: Listen) -> tuple[list[socket.socket], Address]:
-    """The bound sockets (not yet listening) and their address. Raises HostError."""
+def bind(listen: Listen, *, share: bool = False) -> tuple[list[socket.socket], Address]:
+    """The bound sockets (not yet listening) and their address; `share`: beside others of ours. Raises HostError."""
     if listen.uds is not None:
         return [_bind_path(listen.uds)], Address("", 0, listen.uds)
     sockets: list[socket.socket] = []
     port = listen.port
     for family, address in _resolve(listen):
         try:
-            sock = _bind_address(family, (address[0], port, *address[2:]))
+            sock = _bind_address(family, (address[0], port, *address[2:]), share)
         except OSError as error:
             if sockets and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
                 continue  # `localhost` on a machine without IPv6
@@ -85,6 +86,29 @@ def bind(listen: Listen) -> tuple[list[socket.socket], Address]:
         sockets.append(sock)
         port = sock.getsockname()[1]
     return sockets, Address(listen.host, port)
+
+
+def bind_all(listen: Listen, count: int) -> tuple[list[list[socket.socket]], Address]:
+    """As `bind`, the sockets of so many processes that share the address. Raises HostError.
+
+    On Linux each has sockets of its own, among which the kernel spreads the connections (SO_REUSEPORT, socket(7));
+    elsewhere that does not balance, and all have the same ones.
+    """
+    first, address = bind(listen)
+    if sys.platform != "linux" or listen.uds is not None:
+        return [[sock.dup() for sock in first] if number else first for number in range(count)], address
+    for sock in first:  # they have found out that nobody else listens there, which the shared ones would not
+        sock.close()
+    shared = msgspec.structs.replace(listen, port=address.port)
+    every: list[list[socket.socket]] = []
+    try:
+        for _ in range(count):
+            every.append(bind(shared, share=True)[0])
+    except HostError:
+        for sock in (sock for sockets in every for sock in sockets):
+            sock.close()
+        raise
+    return every, address
 
 
 def _resolve(listen: Listen) -> Iterator[tuple[socket.AddressFamily, tuple[str | int, ...]]]:
@@ -100,10 +124,12 @@ def _resolve(listen: Listen) -> Iterator[tuple[socket.AddressFamily, tuple[str |
     yield from sorted(unique, key=lambda pair: (pair[0] != socket.AF_INET, pair))
 
 
-def _bind_address(family: socket.AddressFamily, address: tuple[str | int, ...]) -> socket.socket:
+def _bind_address(family: socket.AddressFamily, address: tuple[str | int, ...], share: bool) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if share:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; accepted sockets inherit it
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT)

@@ -1,135 +1,136 @@
-"""A tape in this process's memory. It survives clients that drop, and nothing else.
-
-Blocks are kept as they were appended, so that a replay is what was sent and not what could be rendered again.
-"""
+"""Tapes in this process's memory. They survive clients that drop, and nothing else."""
 
 from __future__ import annotations
 
-import asyncio
-from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Mapping
 
-from riverrun.failures import Cause, Failure
-from riverrun.stream.flow import Cancelled, Ending, Finished, Refused
-from riverrun.tapes.contract import Committed, Follower, Following, Head, Signal
-from riverrun.wire.chunk import CompletionUsage
-from riverrun.wire.completion import Completion
-from riverrun.wire.fold import fold
-from riverrun.wire.sse import frame
+from riverrun.tapes.contract import Adopter, Head, Listener, Taken, Tape
+from riverrun.tapes.expiry import Expiry
+from riverrun.tapes.own import InMemory, Own
+from riverrun.tapes.retention import Retention, deleted, expired
+from riverrun.tapes.room import Room
 
 
-class MemoryTape:
-    """One stream. `signal` is the owner's ear: it is told when the last follower of a live tape leaves."""
-
-    def __init__(self, head: Head, signal: Callable[[Signal], None]) -> None:
-        self.head = head
-        self.last = 0
-        self.ending: Ending | None = None
-        self._usage: CompletionUsage | None = None
-        self._signal = signal
-        self._blocks: list[bytes] = []  # one per append
-        self._lasts: list[int] = []  # the number of each block's last event
-        self._followings: list[_Following] = []
-        self._committed: asyncio.Future[Committed] = asyncio.get_running_loop().create_future()
-        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def append(self, payloads: list[bytes]) -> None:
-        first = self.last + 1
-        self.last += len(payloads)
-        if len(payloads) == 1:
-            block = frame(first, payloads[0])
-        else:
-            block = b"".join([frame(number, payload) for number, payload in enumerate(payloads, first)])
-        self._blocks.append(block)
-        self._lasts.append(self.last)
-        for following in tuple(self._followings):
-            following.feed(block, self.last)
-
-    def payloads(self) -> list[bytes]:
-        """The data of every event so far."""
-        events = b"".join(self._blocks).split(b"\n\n")[:-1]
-        return [event.partition(b"\ndata: ")[2] for event in events]
-
-    def commit(self, facts: Committed) -> None:
-        if not self._committed.done():
-            self._committed.set_result(facts)
-
-    def close(self, ending: Ending, usage: CompletionUsage | None) -> None:
-        self.ending = ending
-        self._usage = usage
-        if not isinstance(ending, Finished):
-            failure = _failure(ending)
-            for future in (self._committed, self._ended):
-                if not future.done():
-                    future.set_exception(failure)
-                    future.exception()  # nobody need be waiting: a stream's reader sees the error frame instead
-        else:
-            self._ended.set_result(None)
-        for following in list(self._followings):
-            following.feed_ending()
-
-    def follow(self, after: int, follower: Follower) -> Following:
-        following = _Following(self, follower, bisect_right(self._lasts, after), after)
-        self._followings.append(following)
-        return following
-
-    async def committed(self) -> Committed:
-        return await asyncio.shield(self._committed)
-
-    async def ended(self) -> Completion:
-        await asyncio.shield(self._ended)
-        return fold(self.payloads(), self._usage)
-
-    def left(self, following: _Following) -> None:
-        """A follower has gone: with the last one, the owner may stop."""
-        if following in self._followings:
-            self._followings.remove(following)
-            if not self._followings and self.ending is None:
-                self._signal("left")
+NOTES = 32 * 1024 * 1024
+"""Bytes of all notes; beyond it the oldest go."""
 
 
-class _Following:
-    """A cursor: the index of the next block, and whether the follower can take it."""
+class MemoryTapes:
+    """`largest`: bytes of events that one stream may have."""
 
-    def __init__(self, tape: MemoryTape, follower: Follower, block: int, after: int) -> None:
-        self._tape = tape
-        self._follower = follower
-        self._block = block
-        self._after = after  # a cursor may stand inside a block
-        self._full = True  # until the first `more`
-        self._told = False
+    def __init__(self, room: Room, retention: Retention, largest: int | None = None) -> None:
+        self._room = room
+        self._retention = retention
+        self._largest = largest
+        self._tapes: dict[str, Own] = {}
+        self._keys: dict[str, Taken] = {}
+        self._gone: dict[str, str] = {}  # id to tenant
+        self._notes: dict[str, bytes] = {}  # oldest first
+        self._noted = 0  # bytes of them
+        self._expiry = Expiry()
+        self._journal = InMemory()
 
-    def feed(self, block: bytes, last: int) -> None:
-        """The tape's newest block; a follower that is behind will find it there."""
-        if not self._full:
-            self._block += 1
-            self._full = not self._follower.frames(block, last)
+    async def create(self, head: Head, listener: Listener) -> Own | Taken:
+        taken = self._keys.get(head.key) if head.key else None
+        if taken is not None:
+            return taken
+        if self._room.full:
+            self._make_room()
+        self._room.admit()
+        if head.key:
+            self._keys[head.key] = Taken(head.id, head.digest)
+        tape = Own(head, self._room.blocks(), self._journal, listener, self._over, self._largest)
+        self._tapes[head.id] = tape
+        return tape
 
-    def feed_ending(self) -> None:
-        if not self._full and not self._told and self._tape.ending is not None:
-            self._told = True
-            self._follower.ended(self._tape.ending)
+    async def open(self, tenant: str, id: str) -> Tape | None:
+        tape = self._tapes.get(id)
+        if tape is not None:
+            return tape if tape.head.tenant == tenant else None
+        if self._gone.get(id) == tenant:
+            raise expired(id)
+        return None
 
-    def more(self) -> None:
-        self._full = False
-        blocks, lasts = self._tape._blocks, self._tape._lasts
-        while not self._full and self._block < len(blocks):
-            block, last = self._unread(blocks[self._block], lasts[self._block]), lasts[self._block]
-            self._block += 1
-            self._full = not self._follower.frames(block, last)
-        self.feed_ending()
+    async def cancel(self, tape: Tape) -> None:
+        own = self._tapes.get(tape.head.id)
+        if own is not None and own.ending is None:
+            own.listener("cancel")
 
-    def leave(self) -> None:
-        self._tape.left(self)
+    async def forget_key(self, head: Head) -> None:
+        if head.key and self._keys.get(head.key, Taken("", "")).id == head.id:
+            del self._keys[head.key]
 
-    def _unread(self, block: bytes, last: int) -> bytes:
-        """The part of a block that lies after the cursor."""
-        events = block.split(b"\n\n")[:-1]
-        skip = self._after - (last - len(events))
-        return block if skip <= 0 else b"".join(event + b"\n\n" for event in events[skip:])
+    async def delete(self, tenant: str, id: str) -> None:
+        tape = self._tapes.get(id)
+        if tape is not None and tape.head.tenant == tenant:
+            await self.forget_key(tape.head)
+            self._remove(tape)
+            tape.fail(deleted())
+            tape.breaks(deleted())
 
+    async def annotate(self, tape: Tape, metadata: Mapping[str, str]) -> None:
+        tape.metadata = dict(metadata)
 
-def _failure(ending: Refused | Cancelled) -> Failure:
-    if isinstance(ending, Refused):
-        return ending.failure
-    return Failure(Cause.UPSTREAM_INTERRUPTED, "The answer was cancelled before it was complete.")
+    async def stored(self, tenant: str) -> AsyncIterator[Tape]:
+        for tape in list(self._tapes.values()):
+            if tape.head.store and tape.head.tenant == tenant:
+                yield tape
+
+    async def note(self, name: str, value: bytes, seconds: float) -> None:
+        await self.drop_note(name)
+        self._notes[name] = value
+        self._noted += len(value)
+        while self._noted > NOTES:
+            await self.drop_note(next(iter(self._notes)))
+        self._expiry.after(seconds, ("note", name), lambda: self._forget_note(name))
+
+    async def noted(self, name: str) -> bytes | None:
+        return self._notes.get(name)
+
+    async def drop_note(self, name: str) -> bool:
+        self._expiry.forget(("note", name))
+        return self._forget_note(name)
+
+    async def open_for(self, adopter: Adopter) -> None:
+        """Nobody's tapes outlive their process here, so there are none to adopt."""
+
+    async def close(self) -> None:
+        self._expiry.stop()
+        for tape in list(self._tapes.values()):
+            self._remove(tape)
+
+    def _forget_note(self, name: str) -> bool:
+        value = self._notes.pop(name, None)
+        self._noted -= len(value or b"")
+        return value is not None
+
+    def _over(self, tape: Own) -> None:
+        """A tape has ended: it is kept for a while."""
+        id = tape.head.id
+        if self._tapes.get(id) is tape:
+            self._expiry.after(self._retention.of(tape.head), ("tape", id), lambda: self._expire(tape))
+
+    def _expire(self, tape: Own) -> None:
+        """It is no longer kept; for a while it is known that there was one."""
+        id, key = tape.head.id, tape.head.key
+        self._remove(tape)
+        self._gone[id] = tape.head.tenant
+        self._expiry.after(self._retention.gone, ("gone", id), lambda: self._let_go(id, key))
+
+    def _let_go(self, id: str, key: str) -> None:
+        self._gone.pop(id, None)
+        if self._keys.get(key, Taken("", "")).id == id:
+            del self._keys[key]
+
+    def _make_room(self) -> None:
+        """The oldest tapes that have ended go first."""
+        for tape in list(self._tapes.values()):
+            if tape.ending is not None and not tape.read:
+                self._expiry.forget(("tape", tape.head.id))
+                self._expire(tape)
+            if not self._room.full:
+                return
+
+    def _remove(self, tape: Own) -> None:
+        self._tapes.pop(tape.head.id, None)
+        self._room.free(tape.blocks)

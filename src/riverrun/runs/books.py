@@ -1,0 +1,107 @@
+"""Who used how much: a run's upstream calls as rows of the ledger, and as numbers of the metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from riverrun.runs.metrics import Metrics
+from riverrun.store.contract import Attempted, Ledger, Reserved, Settled
+from riverrun.stream.ask import Ask
+from riverrun.stream.flow import Cancelled, Ending, Refused
+from riverrun.stream.tally import Tally, Used
+
+FIRST_OF_OWNER = 1000
+"""Numbers of attempts that each owner of a tape has for itself: a later one does not know all of an earlier one's."""
+
+
+def named(ending: Ending) -> str:
+    """An ending as the ledger and the log have it."""
+    if isinstance(ending, Refused):
+        return ending.failure.cause.name.lower()
+    return "cancelled" if isinstance(ending, Cancelled) else "finished"
+
+
+class Books:
+    """One process's books. `now` gives Unix seconds."""
+
+    def __init__(self, ledger: Ledger, metrics: Metrics, now: Callable[[], float]) -> None:
+        self.metrics = metrics
+        self._ledger = ledger
+        self._now = now
+
+    def begun(self, ask: Ask, tenant: str, client_request_id: str | None) -> Account:
+        """A new run. It may only ask upstreams after this."""
+        self._ledger.reserve(Reserved(ask.id, tenant, ask.chat.model, self._now()))
+        return self._account(ask, 1, client_request_id)
+
+    def taken_over(self, ask: Ask, epoch: int, said: int) -> Account:
+        """A run of another owner, whose attempts end here. The last one said so many deltas; nobody counted them."""
+        account = self._account(ask, epoch, None)
+        left = self._ledger.open_attempts(ask.id)
+        for attempt in left:
+            used = Used(completion_tokens=said if attempt is left[-1] else 0, source="estimated")
+            account.settle(attempt.number, "owner_died", used)
+        return account
+
+    def _account(self, ask: Ask, epoch: int, client_request_id: str | None) -> Account:
+        self.metrics.run_began()
+        return Account(self._ledger, self.metrics, self._now, ask, (epoch - 1) * FIRST_OF_OWNER, client_request_id)
+
+
+class Account:
+    """One run's."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        metrics: Metrics,
+        now: Callable[[], float],
+        ask: Ask,
+        number: int,
+        client_request_id: str | None,
+    ) -> None:
+        self._ledger = ledger
+        self._metrics = metrics
+        self._now = now
+        self._ask = ask
+        self._number = number
+        self._client_request_id = client_request_id
+
+    def asked(self, target: str) -> int:
+        """An upstream call goes out; returns its number."""
+        self._number += 1
+        self._ledger.attempt(Attempted(self._ask.id, self._number, target, self._now()))
+        return self._number
+
+    def answered(self, number: int, target: str, ending: Ending, tally: Tally) -> None:
+        """It is over: exactly once for each."""
+        failed = ending.failure.cause if isinstance(ending, Refused) else None
+        self._metrics.attempt_ended(target, failed)
+        letters = 0
+        if tally.usage is None and tally.said:
+            letters = len(msgspec.json.encode(self._ask.chat.body.get("messages")))
+        self.settle(number, named(ending), tally.used(letters))
+
+    def settle(self, number: int, ending: str, used: Used) -> None:
+        self._metrics.settled(self._ask.chat.model, used.source, used.prompt_tokens, used.completion_tokens)
+        self._ledger.settle(
+            Settled(
+                self._ask.id,
+                number,
+                ending,
+                used.prompt_tokens,
+                used.completion_tokens,
+                used.cached_tokens,
+                used.reasoning_tokens,
+                used.source,
+                self._now(),
+                self._client_request_id,
+            )
+        )
+
+    def over(self, ending: Ending, seconds: float, first_content: float | None) -> None:
+        """The run has ended."""
+        self._metrics.run_ended(self._ask.chat.model, named(ending), seconds, first_content)
+        self._ledger.flush()

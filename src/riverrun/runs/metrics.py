@@ -1,0 +1,170 @@
+"""What the runs of this process did, as numbers for Prometheus. Counted per request and per attempt, never per chunk.
+
+Knows no tenant, key, prompt or address, so that none can get out (SEC14); and no HTTP. With PROMETHEUS_MULTIPROC_DIR
+set before this is imported, the numbers are those of all processes that share the folder.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+
+import msgspec
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from riverrun.failures import Cause
+from riverrun.routing.breaker import State
+from riverrun.runs.labels import OTHER, Labels
+from riverrun.runs.processes import Processes
+from riverrun.store.contract import Source
+
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+
+CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
+
+NO_MODEL = "none"
+"""The model of a request that was refused before one was looked for."""
+
+FINE = "none"
+"""The cause of an attempt that did not fail."""
+
+ENDINGS = {cause.name.lower() for cause in Cause} | {"finished", "cancelled"}
+STATES: tuple[State, ...] = ("closed", "half-open", "open")
+
+FIRST_CONTENT = (0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3.0, 6.0, 12.0, 30.0, 60.0, 300.0)
+WHOLE = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 150.0, 300.0, 600.0, 1800.0)
+"""Bounds in seconds; the longest are the usual deadlines of targets that think."""
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, which nobody reads
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """How the process stands at this moment. `rows_dropped` counts from its start; `breakers` are those of
+    targets in trouble, by name; all other configured ones (`Labels.targets`) are well."""
+
+    tapes: int = 0
+    tape_bytes: int = 0
+    rows_waiting: int = 0
+    rows_dropped: int = 0
+    breakers: Mapping[str, State] = {}
+
+
+class Metrics:
+    """One application's numbers. `standing` is asked at each scrape and at the end of each run."""
+
+    def __init__(self, labels: Labels, standing: Callable[[], Standing] = Standing) -> None:
+        own = CollectorRegistry()
+        self._labels = labels
+        self._standing = standing
+        self._dropped_before = 0
+        self._troubled: set[str] = set()
+        self._states: dict[str, State] = {}  # of breakers, as they were told last
+        self._requests = Counter("riverrun_requests", "Requests by how they ended.", ("model", "ending"), registry=own)
+        self._tokens = Counter(
+            "riverrun_tokens",
+            "Tokens of upstream calls, and who counted them.",
+            ("model", "direction", "source"),
+            registry=own,
+        )
+        self._first = Histogram(
+            "riverrun_first_content_seconds",
+            "From the request to its first content.",
+            ("model",),
+            registry=own,
+            buckets=FIRST_CONTENT,
+        )
+        self._whole = Histogram(
+            "riverrun_request_duration_seconds",
+            "From the request to its end.",
+            ("model",),
+            registry=own,
+            buckets=WHOLE,
+        )
+        self._attempts = Counter(
+            "riverrun_upstream_attempts",
+            'Upstream calls that ended, by the cause of their failure, or "none".',
+            ("target", "cause"),
+            registry=own,
+        )
+        self._running = _gauge("riverrun_streams_running", "Answers that are being made.", own)
+        self._breakers = _gauge(
+            "riverrun_breaker_state", "Processes whose breaker of a target is in this state.", own, ("target", "state")
+        )
+        self._tapes = _gauge("riverrun_tapes", "Tapes that are kept.", own)
+        self._tape_bytes = _gauge("riverrun_tape_bytes", "Memory that tapes take.", own)
+        self._waiting = _gauge("riverrun_ledger_rows_waiting", "Rows of the ledger that are not on disk yet.", own)
+        self._dropped = Counter(
+            "riverrun_ledger_rows_dropped", "Rows of the ledger that could not be kept.", registry=own
+        )
+        self._registry = _shared() if FOLDER in os.environ else own
+        if self._registry is own:
+            ProcessCollector(registry=own)
+
+    def run_began(self) -> None:
+        """An answer is being made; `run_ended` follows exactly once."""
+        self._running.inc()
+
+    def run_ended(self, model: str, ending: str, seconds: float, first_content: float | None = None) -> None:
+        """`model` as it was asked for, `ending` as in the ledger. Times are from the request; None: no content came."""
+        label = self._labels.model(model)
+        self._running.dec()
+        self._requests.labels(label, ending if ending in ENDINGS else OTHER).inc()
+        self._whole.labels(label).observe(seconds)
+        if first_content is not None:
+            self._first.labels(label).observe(first_content)
+        self._look()
+
+    def refused(self, cause: Cause) -> None:
+        """A request for an answer that began none: bad input, a wrong key, a full server."""
+        self._requests.labels(NO_MODEL, cause.name.lower()).inc()
+
+    def attempt_ended(self, target: str, cause: Cause | None = None) -> None:
+        """An upstream call is over; None: it did not fail."""
+        self._attempts.labels(self._labels.target(target), cause.name.lower() if cause is not None else FINE).inc()
+
+    def settled(self, model: str, source: Source, prompt_tokens: int, completion_tokens: int) -> None:
+        """What an attempt used, as its row in the ledger has it."""
+        label = self._labels.model(model)
+        self._tokens.labels(label, "in", source).inc(prompt_tokens)
+        self._tokens.labels(label, "out", source).inc(completion_tokens)
+
+    def text(self) -> bytes:
+        """All numbers in Prometheus's text format (CONTENT_TYPE)."""
+        self._look()
+        return generate_latest(self._registry)
+
+    def _look(self) -> None:
+        now = self._standing()
+        self._tapes.set(now.tapes)
+        self._tape_bytes.set(now.tape_bytes)
+        self._waiting.set(now.rows_waiting)
+        self._dropped.inc(now.rows_dropped - self._dropped_before)
+        self._dropped_before = now.rows_dropped
+        for target in self._labels.targets():
+            state = now.breakers.get(target, "closed")
+            if self._states.get(target) != state:
+                self._states[target] = state
+                for each in STATES:
+                    self._breakers.labels(target, each).set(each == state)
+
+
+def _gauge(name: str, about: str, registry: CollectorRegistry, labels: tuple[str, ...] = ()) -> Gauge:
+    """Added up over the processes that live."""
+    return Gauge(name, about, labels, registry=registry, multiprocess_mode="livesum")
+
+
+def _shared() -> CollectorRegistry:
+    """Of every process that counts in the folder."""
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library's
+    registry.register(Processes(os.environ[FOLDER]))
+    return registry

@@ -1,0 +1,178 @@
+"""The ledger's file: where it is, how it is opened, and which tables of which version it has. Knows no row."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+from platformdirs import user_data_dir
+
+from riverrun.config import StoreConfig
+from riverrun.failures import Cause, Failure
+
+VERSION = 1
+
+MEMORY = ":memory:"
+
+OPEN_PATIENCE = 5.0
+"""Seconds that an opening process waits for another one that makes the tables."""
+
+OPEN_TRIES = 200
+
+WRITE_PATIENCE = 0.01
+"""Seconds that a write waits for another process; the loop stands still meanwhile, so it rather tries later."""
+
+TABLES = """
+CREATE TABLE ledger_version (version INTEGER NOT NULL, riverrun TEXT NOT NULL);
+CREATE TABLE reserve (
+  id TEXT NOT NULL PRIMARY KEY,
+  tenant TEXT NOT NULL,
+  model TEXT NOT NULL,
+  at REAL NOT NULL
+);
+CREATE TABLE attempt (
+  id TEXT NOT NULL,
+  number INTEGER NOT NULL,
+  target TEXT NOT NULL,
+  at REAL NOT NULL,
+  UNIQUE (id, number)
+);
+CREATE TABLE settle (
+  id TEXT NOT NULL,
+  number INTEGER NOT NULL,
+  ending TEXT NOT NULL,
+  prompt_tokens INTEGER NOT NULL CHECK (prompt_tokens >= 0),
+  completion_tokens INTEGER NOT NULL CHECK (completion_tokens >= 0),
+  cached_tokens INTEGER NOT NULL CHECK (cached_tokens >= 0),
+  reasoning_tokens INTEGER NOT NULL CHECK (reasoning_tokens >= 0),
+  source TEXT NOT NULL CHECK (source IN ('provider', 'counted', 'estimated')),
+  at REAL NOT NULL,
+  client_request_id TEXT,
+  UNIQUE (id, number)
+);
+CREATE INDEX settle_at ON settle (at);
+CREATE TRIGGER reserve_stays BEFORE UPDATE ON reserve BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE TRIGGER attempt_stays BEFORE UPDATE ON attempt BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE TRIGGER settle_stays BEFORE UPDATE ON settle BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+"""
+
+
+def place(config: StoreConfig) -> Path | None:
+    """The ledger's file (`:memory:` is none on disk), or None where there is no ledger."""
+    if config.path is None:
+        return None
+    return Path(config.path).expanduser() if config.path else Path(user_data_dir("riverrun")) / "ledger.sqlite"
+
+
+def connected(path: Path, riverrun: str, patience: float = OPEN_PATIENCE) -> sqlite3.Connection:
+    """The ledger open for writing, made if it is not there: folder 0700, file 0600. `riverrun` is our version.
+
+    Belongs to one process: a fork needs one of its own. Raises Failure with one line for what can't be used.
+    """
+    try:
+        if str(path) != MEMORY:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        pass  # not opened beside SQLite: closing it would take SQLite's own locks away (POSIX)
+    except OSError as error:
+        raise _unusable(path, f"can't be opened: {error.strerror}") from None
+    return _opened(path, partial(sqlite3.connect, path, timeout=patience), lambda db: _prepare(db, path, riverrun))
+
+
+def read_only(path: Path) -> sqlite3.Connection:
+    """An existing ledger open for reading, also while a server writes it. Raises Failure."""
+    if not path.is_file():
+        raise _nothing(path)
+    place = f"{path.resolve().as_uri()}?mode=ro"
+    return _opened(path, partial(sqlite3.connect, place, uri=True, timeout=OPEN_PATIENCE), lambda db: _seen(db, path))
+
+
+def _opened(
+    path: Path, connect: Callable[[], sqlite3.Connection], begin: Callable[[sqlite3.Connection], None]
+) -> sqlite3.Connection:
+    """A connection on which `begin` fails is closed again."""
+    with ExitStack() as undo:
+        try:
+            db = connect()
+            undo.callback(db.close)
+            db.isolation_level = None  # transactions are our own
+            begin(db)
+        except sqlite3.DatabaseError as error:
+            raise _unusable(path, f"can't be used by SQLite: {error}") from None
+        undo.pop_all()
+    return db
+
+
+def _seen(db: sqlite3.Connection, path: Path) -> None:
+    if not _made(db, path):
+        raise _nothing(path)
+
+
+def _prepare(db: sqlite3.Connection, path: Path, riverrun: str) -> None:
+    """Takes the write lock before it looks, so that of many processes that start at once one makes the tables."""
+    db.execute("BEGIN IMMEDIATE")
+    if not _made(db, path):
+        for statement in _statements(TABLES):
+            db.execute(statement)
+        db.execute("INSERT INTO ledger_version VALUES (?, ?)", (VERSION, riverrun))
+    db.execute("COMMIT")
+    _write_ahead(db)
+    db.execute("PRAGMA synchronous = NORMAL")  # survives the process; a commit before a power cut may be missing
+    db.execute(f"PRAGMA busy_timeout = {WRITE_PATIENCE * 1000:.0f}")
+
+
+def _write_ahead(db: sqlite3.Connection) -> None:
+    """Switching needs a moment without any other process, for which SQLite does not wait by itself.
+
+    Each try waits in the transaction for whoever writes; those who open at the same time are soon done.
+    """
+    for tries in range(OPEN_TRIES, -1, -1):
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or not tries:
+                raise
+            db.execute("BEGIN IMMEDIATE")
+            db.execute("COMMIT")
+        else:
+            return
+
+
+def _made(db: sqlite3.Connection, path: Path) -> bool:
+    """Whether the tables are there. Raises Failure for a newer ledger, and for a database of something else."""
+    tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if "ledger_version" not in tables:
+        if tables:
+            raise _unusable(path, "is a database of something else")
+        return False
+    version, riverrun = db.execute("SELECT version, riverrun FROM ledger_version").fetchone() or (VERSION, "")
+    if version > VERSION:
+        raise _unusable(
+            path, f"was made by a newer riverrun, {riverrun} (it is of version {version}, and this one knows {VERSION})"
+        )
+    return True
+
+
+def _statements(script: str) -> list[str]:
+    """One by one: `executescript` would end the transaction first."""
+    found, rest = [], ""
+    for line in script.strip().splitlines(keepends=True):
+        rest += line
+        if sqlite3.complete_statement(rest):
+            found.append(rest)
+            rest = ""
+    return found
+
+
+def _nothing(path: Path) -> Failure:
+    return Failure(Cause.BAD_REQUEST, f"There is nothing in the ledger {path} yet: `riverrun serve` writes it.")
+
+
+def _unusable(path: Path, why: str) -> Failure:
+    advice = 'Name another file under [store] (url = "sqlite:PATH"), or switch the ledger off (url = "off")'
+    return Failure(Cause.BAD_REQUEST, f"The ledger {path} {why}. {advice}.")

@@ -1,0 +1,71 @@
+"""This process's own folder among the live ones: locked as long as we live, so that everybody sees whether we do."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from riverrun.tapes.file_places import LOCK, Places, full
+from riverrun.tapes.records import Begin, encoded
+
+
+class Home:
+    """`socket` is how others reach us."""
+
+    def __init__(self, places: Places) -> None:
+        self.socket = ""
+        self._places = places
+        self._disk = places.disk
+        self._lock = -1
+
+    def settle(self, socket: str) -> None:
+        """Takes the folder. It gets its name once it is locked: nobody may think that we are dead. Raises OSError."""
+        new = self._places.live / f".{self._places.owner}"
+        self._disk.folder(new)
+        lock = self._disk.open(new / LOCK, os.O_RDWR | os.O_CREAT)
+        try:
+            if self._disk.append(lock, [socket.encode()]) != len(socket.encode()):
+                raise full()
+            if not self._disk.lock(lock):
+                raise OSError(f"{new} belongs to another process")
+            self._disk.rename(new, self._places.mine)
+        except OSError:
+            self._disk.close(lock)
+            raise
+        self.socket, self._lock = socket, lock
+
+    def leave(self) -> None:
+        """What lies in it is for others from now on."""
+        if self._lock < 0:
+            return
+        with suppress(OSError):
+            if self._disk.names(self._places.mine) == [LOCK]:
+                self._disk.unlink(self._places.mine / LOCK)
+                self._disk.remove_folder(self._places.mine)
+        self._disk.close(self._lock)
+        self._lock = -1
+
+    def begin(self, begin: Begin) -> tuple[int, int]:
+        """A new tape, visible once its beginning is whole: its file, open at the end, and its size. Raises OSError."""
+        head, data = begin.head, encoded(begin)
+        if head.store:
+            self._disk.folder(self._places.marker(head).parent)
+            self._disk.close(self._disk.open(self._places.marker(head), os.O_WRONLY | os.O_CREAT))
+        new = self._places.passing()
+        file = self._disk.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND)
+        try:
+            if self._disk.append(file, [data]) != len(data):
+                raise full()
+            self._disk.rename(new, self._places.own(head.id))
+        except OSError:
+            self._disk.close(file)
+            with suppress(OSError):
+                self._places.drop(new)
+            raise
+        return file, len(data)
+
+    def neighbours(self) -> list[str]:
+        """The sockets of all other processes, dead or alive. Raises OSError."""
+        data = [self._places.small(folder / LOCK) for folder in self._places.owners()]
+        sockets = [each.decode() for each in data if each is not None]
+        return [socket for socket in sockets if socket != self.socket]

@@ -1,0 +1,155 @@
+"""A tape of our own: what is appended is numbered, made durable by a journal, and only then read by anybody.
+
+The rule of write-ahead: an event is on the tape, at the tape's durability, before any socket sees it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
+
+from riverrun.failures import Cause, Failure
+from riverrun.stream.flow import Ending
+from riverrun.tapes.blocks import Blocks
+from riverrun.tapes.contract import Committed, Head, Listener
+from riverrun.tapes.log import Log
+from riverrun.wire.chunk import CompletionUsage
+from riverrun.wire.sse import frame
+
+Then = Callable[[], None]
+
+
+class Journal(Protocol):
+    """Where a tape's records are made durable. Each call answers by calling `then`, now or later, in the order of the
+    calls; or raises OSError; or, later, calls the tape's `fail`."""
+
+    def block(self, block: bytes, last: int, then: Then) -> None: ...
+
+    def commit(self, facts: Committed, then: Then) -> None: ...
+
+    def close(self, ending: Ending, usage: CompletionUsage | None, then: Then) -> None: ...
+
+
+class InMemory:
+    """The journal of what need not outlive this process."""
+
+    def block(self, block: bytes, last: int, then: Then) -> None:
+        then()
+
+    def commit(self, facts: Committed, then: Then) -> None:
+        then()
+
+    def close(self, ending: Ending, usage: CompletionUsage | None, then: Then) -> None:
+        then()
+
+
+class Own(Log):
+    """The owner's tape. `listener` hears its signals, `over` is told once that nothing more will be written.
+
+    `largest`: how many bytes of events it may have.
+    """
+
+    def __init__(
+        self,
+        head: Head,
+        blocks: Blocks,
+        journal: Journal,
+        listener: Listener,
+        over: Callable[[Own], None],
+        largest: int | None = None,
+    ) -> None:
+        super().__init__(head, blocks, self._heard)
+        self.epoch = 1
+        self.written = 0
+        self.broken: Failure | None = None
+        self.listener = listener
+        self.journal = journal
+        self._over = over
+        self._largest = largest
+        self._closed = False
+
+    def append(self, payloads: list[bytes]) -> None:
+        if self.broken is not None:
+            raise self.broken
+        first = self.written + 1
+        last = self.written + len(payloads)
+        if len(payloads) == 1:
+            block = frame(first, payloads[0])
+        else:
+            block = b"".join([frame(number, payload) for number, payload in enumerate(payloads, first)])
+        self._judge_size()
+        self.written = last
+        self.blocks.add(block, last)
+        try:
+            self.journal.block(block, last, partial(self.grown, block, last))
+        except OSError as error:
+            raise self.fail(unwritable(error)) from error
+
+    def commit(self, facts: Committed) -> None:
+        if self.broken is None:
+            try:
+                self.journal.commit(facts, partial(self.began, facts))
+            except OSError as error:
+                self.fail(unwritable(error))
+
+    def close(self, ending: Ending, usage: CompletionUsage | None) -> None:
+        self._closed = True
+        if self.broken is None:
+            try:
+                self.journal.close(ending, usage, partial(self._done, ending, usage))
+            except OSError as error:
+                self.fail(unwritable(error))
+        else:
+            self._give_up(self.broken)
+
+    def payloads(self) -> list[bytes]:
+        return self.blocks.payloads()
+
+    def restored(self, last: int) -> None:
+        """What its former owner wrote, up to event `last`, has been put into its blocks."""
+        self.written = self.last = last
+
+    def fail(self, failure: Failure) -> Failure:
+        """It can't be written any more. Returns what is told: the first reason."""
+        if self.broken is None:
+            self.broken = failure
+            if self._closed:  # nobody will close it again
+                self._give_up(failure)
+            else:
+                self.listener("broken")
+        return self.broken
+
+    def _done(self, ending: Ending, usage: CompletionUsage | None) -> None:
+        self.ends(ending, usage)
+        self._over(self)
+
+    def _give_up(self, failure: Failure) -> None:
+        self.breaks(failure)
+        self._over(self)
+
+    def _heard(self, reading: bool) -> None:
+        if self.ending is None:
+            self.listener("joined" if reading else "left")
+
+    def _judge_size(self) -> None:
+        """Raises Failure, once, for a stream beyond its bound: its last words still go in."""
+        if self._largest is not None and self.blocks.size > self._largest:
+            largest, self._largest = self._largest, None
+            raise Failure(
+                Cause.OVERLOADED,
+                f"The answer has outgrown {largest} bytes, the most that one stream may have here (`stream_limit` "
+                "under [tapes]).",
+                code="stream_too_large",
+                retry=False,
+            )
+
+
+def unwritable(error: OSError) -> Failure:
+    """What clients hear of a disk that is full or broken."""
+    return Failure(
+        Cause.STORAGE,
+        f"The server can't write its record of this stream ({error.strerror or 'input/output error'}), so nothing more "
+        "of it is sent. Ask again, or resume it later.",
+        retry_after=5.0,
+    )

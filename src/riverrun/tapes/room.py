@@ -1,0 +1,81 @@
+"""How much all tapes of a process may take: a bound in memory, then a bound on disk, then no new streams.
+
+What is live is never trimmed: over the bound in memory the oldest tapes' events move to files without a name.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+
+from riverrun.failures import Cause, Failure
+from riverrun.tapes.blocks import Blocks
+
+log = logging.getLogger("riverrun.tapes")
+
+EASE = 0.75
+"""Of the bound in memory, to which it goes down when it was passed: spilling comes in strides, not at each event."""
+
+
+class Room:
+    """`memory` and `disk` are in bytes; `folder` is where spilled events go, the system's temporary one by default."""
+
+    def __init__(self, memory: int, disk: int, folder: str | None = None) -> None:
+        self.used = 0
+        """Bytes of events in memory."""
+        self.spilled = 0
+        """Bytes of events in files."""
+        self._memory = memory
+        self._disk = disk
+        self._folder = folder or tempfile.gettempdir()
+        self._blocks: dict[Blocks, int] = {}  # oldest first; the bytes that each has in files
+        self._failing = False
+
+    @property
+    def tapes(self) -> int:
+        """How many there are in this process."""
+        return len(self._blocks)
+
+    def blocks(self) -> Blocks:
+        """Room for one more tape's events; `free` gives it back."""
+        made = Blocks(self._resized)
+        self._blocks[made] = 0
+        return made
+
+    def free(self, blocks: Blocks) -> None:
+        if blocks in self._blocks:
+            blocks.drop()
+            self.spilled -= self._blocks.pop(blocks)
+
+    @property
+    def full(self) -> bool:
+        return self.used > self._memory and (self._failing or self.spilled >= self._disk)
+
+    def admit(self) -> None:
+        """Raises Failure when there is no room for another stream."""
+        if self.full:
+            raise Failure(
+                Cause.OVERLOADED,
+                "The server has no room for the record of another stream; ask again in a moment.",
+                retry_after=5.0,
+            )
+
+    def _resized(self, more: int) -> None:
+        self.used += more
+        if self.used > self._memory and more > 0 and self.spilled < self._disk:
+            self._spill()
+
+    def _spill(self) -> None:
+        for blocks in list(self._blocks):
+            try:
+                moved = blocks.spill(self._folder)
+            except OSError as error:
+                if not self._failing:
+                    log.error("tapes can't spill to %s: %s", self._folder, error)
+                self._failing = True
+                return
+            self._blocks[blocks] += moved
+            self.spilled += moved
+            if self.used <= self._memory * EASE:
+                break
+        self._failing = False
