@@ -111,7 +111,8 @@ def whole(asked: Object) -> bytes:
     message: Object = {"role": "assistant", "content": "".join(streams.WORDS), "refusal": None, "annotations": []}
     finish = "stop"
     if asked.get("tools"):
-        functions = (("call_a", "get_weather", '{"city":"Paris"}'), ("call_b", "get_time", "{}"))
+        # another answer than the streamed one, and so other ids
+        functions = (("call_c", "get_weather", '{"city":"Paris"}'), ("call_d", "get_time", "{}"))
         message["content"] = None
         message["tool_calls"] = [
             {"id": id, "type": "function", "function": {"name": name, "arguments": arguments}}

@@ -11,14 +11,19 @@ COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 
 
 class Said(msgspec.Struct, frozen=True):
-    """One choice. Calls are (name, arguments), their ids differ by nature; `tokens` is None without logprobs."""
+    """One choice. Calls are (name, arguments), `ids` are theirs; `tokens` is None without logprobs."""
 
     role: str
     content: str
     refusal: str
     calls: tuple[tuple[str, str], ...]
+    ids: tuple[str, ...]
     finish: str
     tokens: tuple[str, ...] | None
+
+
+ANEW = frozenset({"ids"})
+"""Fields that are made up anew for each answer, so that two answers to one request differ in them."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -43,10 +48,11 @@ def of_whole(body: Object) -> Answer:
     choices: dict[int, Said] = {}
     for place, item in enumerate(items(body.get("choices"))):
         choice, message = mapping(item), mapping(mapping(item).get("message"))
-        calls = tuple(named_call(mapping(call)) for call in items(message.get("tool_calls")))
+        calls = [mapping(call) for call in items(message.get("tool_calls"))]
         index = choice.get("index")
         choices[index if isinstance(index, int) else place] = Said(
-            text(message.get("role")), text(message.get("content")), text(message.get("refusal")), calls,
+            text(message.get("role")), text(message.get("content")), text(message.get("refusal")),
+            tuple(map(named_call, calls)), tuple(text(call.get("id")) for call in calls),
             text(choice.get("finish_reason")), token_texts([mapping(choice.get("logprobs"))]),
         )  # fmt: skip
     return Answer(choices, counts(body.get("usage")))
@@ -60,8 +66,10 @@ def of_stream(reading: Reading) -> Answer:
 
 def said(steps: list[Step]) -> Said:
     """One choice of a stream."""
+    calls = streamed_calls(steps)
     return Said(
-        first(steps, "role"), joined(steps, "content"), joined(steps, "refusal"), streamed_calls(steps),
+        first(steps, "role"), joined(steps, "content"), joined(steps, "refusal"),
+        tuple((name, arguments) for name, arguments, _ in calls), tuple(call_id for *_, call_id in calls),
         next((text(step.choice["finish_reason"]) for step in steps if step.choice.get("finish_reason")), ""),
         token_texts([mapping(step.choice.get("logprobs")) for step in steps]),
     )  # fmt: skip
@@ -83,15 +91,16 @@ def named_call(call: Object) -> tuple[str, str]:
     return text((function or custom).get("name")), text(function.get("arguments") or custom.get("input"))
 
 
-def streamed_calls(steps: list[Step]) -> tuple[tuple[str, str], ...]:
-    """The calls of one choice, by index."""
-    calls: dict[int, tuple[str, str]] = {}
+def streamed_calls(steps: list[Step]) -> tuple[tuple[str, str, str], ...]:
+    """The calls of one choice, by index: name, arguments, id."""
+    calls: dict[int, tuple[str, str, str]] = {}
     for step in steps:
         for item in items(step.delta.get("tool_calls")):
             index = mapping(item).get("index")
             key = index if isinstance(index, int) else 0
-            held, more = calls.get(key, ("", "")), named_call(mapping(item))
-            calls[key] = (held[0] or more[0], held[1] + more[1])  # a name is said once (T3)
+            held, more = calls.get(key, ("", "", "")), named_call(mapping(item))
+            call_id = held[2] or text(mapping(item).get("id"))
+            calls[key] = (held[0] or more[0], held[1] + more[1], call_id)  # a name and an id are said once (T3)
     return tuple(calls[key] for key in sorted(calls))
 
 

@@ -31,7 +31,7 @@ def build(config: TapesConfig, room: Room, random: Random, now: Callable[[], flo
         from riverrun.tapes.file import FileTapes
 
         folder = Path(config.url.reveal().removeprefix("file:"))
-        return FileTapes(folder, room, retention, random, now, config.stream_limit)
+        return FileTapes(folder, room, retention, random, now, config.stream_limit, bound=config.disk)
     if config.url.kind == "redis":
         from riverrun.tapes.redis_tapes import RedisTapes
 
