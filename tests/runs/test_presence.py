@@ -55,3 +55,15 @@ def test_a_reader_stops_the_time_and_its_leaving_begins_it_anew() -> None:
         assert watched.gone == [3 * 129.0 + 30.0]
 
     virtual.run(main())
+
+
+def test_an_answer_that_has_ended_leaves_no_timer_behind() -> None:
+    async def main() -> None:
+        watched = Watched("grace")
+        watched.presence.left()
+        watched.presence.over()
+        watched.presence.abandoned()
+        await asyncio.sleep(NEVER)
+        assert watched.gone == []
+
+    virtual.run(main())

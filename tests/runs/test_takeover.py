@@ -11,6 +11,7 @@ from riverrun.backends.scripted import End, Fail, Say, Script, Step, Wait, steps
 from riverrun.failures import Cause, Failure
 from riverrun.routing.model import Model
 from riverrun.routing.target import Target
+from riverrun.store.contract import Attempted
 from riverrun.stream.ask import Ask
 from riverrun.stream.deltas import Delta, Finish, Reasoning, Text, ToolArgs, ToolOpen, Usage
 from riverrun.stream.flow import Cancelled, Finished, Refused
@@ -94,7 +95,7 @@ async def orphan(
     if payloads:
         block = b"".join(frame(number, payload) for number, payload in enumerate(payloads, 1))
         tape.blocks.add(block, len(payloads))
-        tape.restored(len(payloads))
+        tape.restored(len(payloads), 2)
         if facts:
             tape.began(Committed("tiny"))
     return tape
@@ -379,5 +380,24 @@ def test_the_key_of_what_failed_before_content_is_free() -> None:
         assert not isinstance(
             await again.tapes.create(Head("c2", 7, "local", key="k" * 64), lambda signal: None), Taken
         )
+
+    play(main())
+
+
+@pytest.mark.parametrize("cut", [0, 3, 7])
+@pytest.mark.parametrize("model", ["tiny", "gone"])
+def test_the_attempt_of_the_dead_owner_is_settled_once(model: str, cut: int) -> None:
+    """V5: whether its answer goes on, had ended already, or can't be gone on with."""
+
+    async def main() -> None:
+        full = await answered(words, REQUEST)
+        again = scene(words, deterministic=True)
+        again.ledger.attempt(Attempted(ID, 1, "tiny", 0.0))
+        tape = await orphan(again, full[:cut] if cut < 7 else full, {**REQUEST, "model": model})
+        await adopted(again, tape)
+        settled = [(row.number, row.ending, row.source) for row in again.ledger.settled]
+        assert settled[0] == (1, "owner_died", "estimated")
+        assert len(settled) == len(again.ledger.attempted)
+        assert again.ledger.open_attempts(ID) == []
 
     play(main())

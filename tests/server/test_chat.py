@@ -9,13 +9,16 @@ import pytest
 from openai import AsyncOpenAI, AsyncStream
 
 from riverrun.backends.scripted import End, Fail, Say, Step, Wait, steps, text
+from riverrun.config import ServerConfig
 from riverrun.failures import Cause, Failure
 from riverrun.routing.target import Deadlines
 from riverrun.runs.intent import Habits
+from riverrun.runs.runs import Begun
 from riverrun.server.sockets import Address
 from riverrun.stream.ask import Ask
 from riverrun.stream.deltas import Finish, Text
 from riverrun.stream.flow import Cancelled
+from riverrun.tapes.contract import Committed
 from tests import virtual
 from tests.runs.scenes import Scene
 from tests.server.calls import Call, ask
@@ -339,7 +342,7 @@ def test_an_ordinary_failure_is_retried_anew() -> None:
 
 
 @asynccontextmanager
-async def resetting(address: Address, scene: Scene, spoken: asyncio.Event) -> AsyncIterator[int]:
+async def resetting(address: Address, spoken: asyncio.Event) -> AsyncIterator[int]:
     """A way to the server on which the first connection is reset once the answer is being generated. Its port."""
     seen = 0
 
@@ -383,19 +386,46 @@ def test_the_official_sdk_tries_again_and_is_charged_once(headers: dict[str, str
             return (Wait(0.3), HI, Wait(0.7), STOP, End())
 
         scene = Scene(script, habits=Habits(join_retries=not headers))
-        async with served(scene) as address, resetting(address, scene, spoken) as port:
-            async with AsyncOpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="unused", max_retries=1) as openai:
-                answer = await openai.chat.completions.create(
-                    model="tiny",
-                    messages=[{"role": "user", "content": "hi"}],
-                    stream=stream,
-                    extra_headers=headers,
-                )
-                if isinstance(answer, AsyncStream):
-                    said = "".join([chunk.choices[0].delta.content or "" async for chunk in answer])
-                else:
-                    said = answer.choices[0].message.content or ""
+        async with (
+            served(scene) as address,
+            resetting(address, spoken) as port,
+            AsyncOpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="unused", max_retries=1) as openai,
+        ):
+            answer = await openai.chat.completions.create(
+                model="tiny",
+                messages=[{"role": "user", "content": "hi"}],
+                stream=stream,
+                extra_headers=headers,
+            )
+            if isinstance(answer, AsyncStream):
+                said = "".join([chunk.choices[0].delta.content or "" async for chunk in answer])
+            else:
+                said = answer.choices[0].message.content or ""
         assert said == "Hi"
         assert len(scene.asks) == 1
 
     run(main())
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_what_is_done_here_is_not_named_as_dropped(stored: bool) -> None:
+    async def main() -> None:
+        async def committed() -> Committed:
+            return Committed("tiny", ("metadata", "store", "verbosity"))
+
+        scene = Scene(text("one"))
+        strict = application(scene, config=ServerConfig(strict=True))
+        begin = scene.runs.begin
+
+        async def dropping(*asked: object) -> Begun:
+            begun = await begin(*asked)  # type: ignore[arg-type]  # handed through
+            begun.tape.committed = committed  # type: ignore[method-assign]  # as a dialect that drops would have it
+            return begun
+
+        scene.runs.begin = dropping  # type: ignore[method-assign,assignment]  # as above
+        answer = await ask(application(scene), {"store": stored}).done()
+        assert answer.headers["x-riverrun-dropped"] == ("verbosity" if stored else "metadata, store, verbosity")
+        refused = await ask(strict, {"store": stored}).done()
+        assert f"'{'verbosity' if stored else 'metadata'}'" in refused.body.decode()
+
+    play(main())

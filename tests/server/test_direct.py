@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+import socket
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -225,6 +226,29 @@ def test_a_reader_that_takes_nothing_is_closed() -> None:
             line.send(ASK)
             async with asyncio.timeout(PATIENCE):
                 await gone.wait()
+
+    run(check())
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux can be told")
+def test_a_reader_that_takes_nothing_is_closed_though_the_kernel_holds_all_of_it() -> None:
+    gone = asyncio.Event()
+
+    async def surface(stream: Stream) -> None:
+        stream.on_gone = gone.set
+        stream.start(200, EVENTS)
+        for _ in range(4):
+            stream.write(b"x" * 8192)
+        await stream.done()
+
+    async def check() -> None:
+        async with serving(Echo(surface), HostLimits(blocked=0.2)) as address:
+            with socket.socket() as small:
+                small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                small.connect((address.host, address.port))
+                small.sendall(ASK)
+                async with asyncio.timeout(PATIENCE):
+                    await gone.wait()
 
     run(check())
 

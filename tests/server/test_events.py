@@ -240,3 +240,23 @@ def test_a_first_word_that_could_not_be_written_is_a_503(stream: bool) -> None:
         assert b"one" not in answer.body
 
     play(main())
+
+
+def test_a_client_that_is_behind_gets_no_heartbeat_not_even_after_the_last_words() -> None:
+    async def main() -> None:
+        tapes = in_memory()
+        tape, sheet = await own(tapes), Sheet(room=1)
+        tape.append(ANSWER)
+        tape.close(Finished(), None)
+        events = EventStream(tape, sheet, heartbeat=10.0)
+        events.open([], held=False)
+        await asyncio.sleep(100.0)
+        assert len(sheet.blocks) == 1
+        assert sheet.on_resume is not None
+        sheet.room = 10
+        sheet.on_resume()
+        assert sheet.over == "finished"
+        events.leave()
+        await tapes.close()
+
+    play(main())

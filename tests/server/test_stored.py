@@ -41,7 +41,8 @@ def test_the_life_of_a_stored_completion() -> None:
         async with client(Scene(text("one two"))) as openai:
             asked = {"store": True, "temperature": 0.5, "metadata": {"a": "b"}, "user": "u", "seed": 3}
             made = await created(openai, **asked)
-            await created(openai)
+            assert made.metadata == {"a": "b"}
+            assert (await created(openai)).metadata is None
             await created(openai, store=False)
             kept = openai.chat.completions
             found = await kept.retrieve(made.id)

@@ -11,10 +11,7 @@ from tests.runs.scenes import Scene
 from tests.server.calls import Call, ask, get
 from tests.server.test_app import application
 
-TENANTS = {
-    "one": {"authorization": "Bearer a-key-of-tenant-one"},
-    "two": {"authorization": "Bearer a-key-of-tenant-two"},
-}
+TENANTS = {name: {"authorization": f"Bearer a-key-of-tenant-{name}"} for name in ("one", "two")}
 KEYS = ("a", "b", "c")
 TURNS = 150
 

@@ -26,6 +26,8 @@ T = TypeVar("T")
 class Adopting:
     """Takes what it is given, and lets the test go on with it."""
 
+    draining = False
+
     def __init__(self) -> None:
         self.tapes: dict[str, OwnTape] = {}
         self.changed = asyncio.Event()

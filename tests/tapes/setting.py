@@ -31,6 +31,8 @@ Scenario = Callable[[Setting], Awaitable[None]]
 class Nobody:
     """An adopter for tests in which nobody dies."""
 
+    draining = False
+
     def adopt(self, tape: OwnTape) -> Listener:
         raise AssertionError(f"{tape.head.id} was adopted, but its owner lives")
 

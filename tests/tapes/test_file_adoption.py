@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import pytest
+import uvloop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -112,6 +114,7 @@ def test_every_owner_begins_an_epoch() -> None:
         for seed in (2, 3):
             adopting = Adopting()
             async with file_tapes(where, adopting, seed=seed):
+                assert adopting.tapes["chatcmpl-1"].epoch == seed
                 adopting.tapes["chatcmpl-1"].append([ANSWER[seed - 1]])
         (path,) = where[0].glob("live/*/*.tape")
         disk = Disk()
@@ -125,7 +128,8 @@ def test_every_owner_begins_an_epoch() -> None:
         virtual.run(main(where))
 
 
-def test_a_reader_elsewhere_goes_on_at_the_new_owner() -> None:
+@pytest.mark.parametrize("loop", [virtual.VirtualLoop, uvloop.new_event_loop])
+def test_a_reader_elsewhere_goes_on_at_the_new_owner(loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
     async def main(where: tuple[Path, Path]) -> None:
         adopting = Adopting()
         async with file_tapes(where, seed=1) as first, file_tapes(where, adopting, seed=2) as second:
@@ -145,8 +149,8 @@ def test_a_reader_elsewhere_goes_on_at_the_new_owner() -> None:
             assert reader.endings == [Finished()]
             assert (await waiting).choices[0].message.content == "Hi"
 
-    with folders() as where:
-        virtual.run(main(where))
+    with folders() as where, asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(main(where))
 
 
 def test_a_tape_that_nobody_takes_over_breaks_after_a_while() -> None:

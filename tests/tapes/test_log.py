@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from riverrun.stream.flow import Cancelled
 from riverrun.tapes.blocks import Blocks
-from riverrun.tapes.own import InMemory, Own
+from riverrun.tapes.own import InMemory, Own, Then
 from riverrun.wire.chunk import DONE
 from tests.tapes.contract import expected
 from tests.tapes.reader import Ears, Reader, head
@@ -62,5 +63,33 @@ def test_a_reader_may_leave_while_it_is_fed() -> None:
         it.append([b"b"])
         assert shy.lasts == [1]
         assert other.lasts == [1, 2]
+
+    asyncio.run(main())
+
+
+class _Late(InMemory):
+    """Durable once the test says so."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Then] = []
+
+    def block(self, block: bytes, last: int, then: Then) -> None:
+        self.waiting.append(then)
+
+
+def test_what_spilled_before_it_was_durable_is_not_read_before() -> None:
+    async def main() -> None:
+        journal, blocks = _Late(), Blocks()
+        it = Own(head(), blocks, journal, Ears(), lambda own: None)
+        for payload in (b"{}", b'"x"', DONE):
+            it.append([payload])
+        journal.waiting[0]()
+        blocks.spill(tempfile.gettempdir())
+        reader = Reader().on(it)
+        assert reader.bytes == expected([b"{}"])
+        journal.waiting[1]()
+        journal.waiting[2]()
+        assert reader.bytes == expected([b"{}", b'"x"', DONE])
+        blocks.drop()
 
     asyncio.run(main())

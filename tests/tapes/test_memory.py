@@ -46,3 +46,16 @@ def test_over_its_bound_the_ended_go_first_and_then_nobody_comes_in() -> None:
         await tapes.close()
 
     virtual.run(main())
+
+
+def test_what_was_deleted_is_unknown_and_does_not_expire() -> None:
+    async def main() -> None:
+        tapes = MemoryTapes(Room(1000, 0), Retention(ended=10.0))
+        tape = await own(tapes)
+        tape.close(Cancelled(), None)
+        await tapes.delete("acme", tape.head.id)
+        await asyncio.sleep(11.0)
+        assert await tapes.open("acme", tape.head.id) is None
+        await tapes.close()
+
+    virtual.run(main())

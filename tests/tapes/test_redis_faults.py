@@ -92,6 +92,8 @@ class Wire:
 class Heir:
     """Ends what it adopts."""
 
+    draining = False
+
     def __init__(self) -> None:
         self.adopted: list[str] = []
 
@@ -166,6 +168,8 @@ def test_redis_is_cut_off(server: RedisServer, cut: bool) -> None:
 
 class Keeper:
     """Adopts, and leaves the tape as it is."""
+
+    draining = False
 
     def __init__(self) -> None:
         self.ears = Ears()

@@ -37,6 +37,8 @@ def server() -> Iterator[RedisServer]:
 class Heir:
     """Adopts each tape once, says a few words more, and ends it well."""
 
+    draining = False
+
     def __init__(self) -> None:
         self.adopted: dict[str, int] = {}  # id to the number of its last event then
         self.ears = Ears()
@@ -44,6 +46,7 @@ class Heir:
 
     def adopt(self, tape: OwnTape) -> Listener:
         assert tape.head.id not in self.adopted
+        assert tape.epoch > 1
         self.adopted[tape.head.id] = tape.written
         tape.append([b'{"n":%d,"by":"heir"}' % number for number in range(tape.written + 1, tape.written + 4)])
         tape.close(Finished(), None)

@@ -115,7 +115,8 @@ class Pool:
         """One timer for all: set for the oldest idle connection, and set again while there are any."""
         loop = asyncio.get_running_loop()
         now, idle = loop.time(), self._keeping.idle
-        for shelf in self._idle.values():  # the same sum as below: another rounding would set the timer for now, for ever
+        for shelf in self._idle.values():
+            # The same sum as below: another rounding would set the timer for now, for ever.
             for connection in [each for each, since in shelf.items() if since + idle <= now]:
                 del shelf[connection]
                 connection.abort()

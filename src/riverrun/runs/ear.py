@@ -31,6 +31,10 @@ class Ear:
         else:
             HEARD[signal](self)
 
+    def over(self) -> None:
+        """The run has ended."""
+        self._presence.over()
+
     def _joined(self) -> None:
         self._presence.joined()
         if self._lost and self._retries is not None and self._run is not None:

@@ -38,3 +38,8 @@ class Presence:
         self.joined()
         if self._policy != "finish":
             self._timer = asyncio.get_running_loop().call_later(self._grace, self._gone)
+
+    def over(self) -> None:
+        """The answer has ended: nobody is waited for any more."""
+        self.joined()
+        self._policy = "finish"

@@ -15,7 +15,7 @@ from riverrun.routing.attempts import Attempts
 from riverrun.routing.deadlines import patient
 from riverrun.routing.model import Model
 from riverrun.runs import takeover
-from riverrun.runs.books import Books
+from riverrun.runs.books import Account, Books
 from riverrun.runs.branches import branches
 from riverrun.runs.ear import Ear
 from riverrun.runs.intent import Habits, Intent
@@ -97,6 +97,7 @@ class Runs:
         self._reasoning = REASONING[habits.reasoning]
         self._runs: dict[asyncio.Task[Outcome], Run] = {}
         self._adopting: set[asyncio.Task[None]] = set()
+        self._leaving: asyncio.Future[None] | None = None
 
     @property
     def running(self) -> int:
@@ -142,9 +143,22 @@ class Runs:
         await self._tapes.cancel(tape)
 
     def interrupt(self) -> None:
-        """The server stops now: whoever still reads is told so."""
+        """The server stops now. Where others can go on with its answers they are left to them, and their readers are
+        told to come back; else whoever still reads is told that this was all."""
+        if self._tapes.shared:
+            self._leaving = self._leaving or asyncio.ensure_future(self._tapes.close())
+            return
         for run in self._runs.values():
             run.fail(Failure(Cause.UPSTREAM_INTERRUPTED, "The server was stopped before the answer was complete."))
+
+    async def close(self) -> None:
+        """Interrupts what still runs, and returns when nothing does and the tapes are closed."""
+        self.interrupt()
+        if self._leaving is not None:
+            await self._leaving
+        await self.idle()
+        if self._leaving is None:
+            await self._tapes.close()
 
     def adopt(self, tape: OwnTape) -> Listener:
         """Goes on with an answer whose owner has died, where its model still can; else it ends with an error."""
@@ -167,24 +181,35 @@ class Runs:
         payloads = tape.payloads()
         chat = takeover.request(head)
         over = takeover.ending(payloads)
-        if over is not None:
-            whole = isinstance(over, Finished)
-            tape.close(over, self._restored(tape, payloads[:-1], chat).usage if whole else None)
-            return
-        chat = await self.thoughts.completed(head.tenant, chat)
-        model = self._model(chat.model)
+        events = payloads if over is None else payloads[:-1]
+        said = sum(partial(events, choice).deltas for choice in range(chat.n))
         ask = Ask(chat, head.id, head.created, head.caller)
-        asks, attempts = self._branches(ask, model)
-        assembler = self._restored(tape, payloads, chat)
-        said = sum(partial(payloads, choice).deltas for choice in range(chat.n))
         account = self._books.taken_over(ask, tape.epoch, said)
-        run = Run(ask, model, tape, assembler, self._upstreams, account)
-        presence = Presence(head.policy, self._habits.grace, run.cancel)
-        presence.abandoned()  # before it hears of readers that have come already
-        ear.hears(run, presence, None)
+        try:
+            if over is not None:
+                tape.close(over, self._restored(tape, events, chat).usage if isinstance(over, Finished) else None)
+                account.over(over, 0.0, None)
+            else:
+                await self._go_on(tape, ear, ask, account, said)
+        except Exception:
+            account.over(Refused(takeover.died()), 0.0, None)
+            raise
+
+    async def _go_on(self, tape: OwnTape, ear: Ear, ask: Ask, account: Account, said: int) -> None:
+        """A run that goes on with this tape, of which `said` deltas were said."""
+        chat = await self.thoughts.completed(tape.head.tenant, ask.chat)
+        ask = msgspec.structs.replace(ask, chat=chat)
+        model = self._model(chat.model)
+        asks, attempts = self._branches(ask, model)
+        payloads = tape.payloads()
+        assembler = self._restored(tape, payloads, chat)
         spoken = said > 0 or len(assembler.unfinished(tuple(range(chat.n)))) < chat.n
         facts = takeover.began(tape, payloads, attempts[0].targets) if spoken else None
-        self._start(run, asks, attempts, Broken(takeover.died(), facts))
+        run = Run(ask, model, tape, assembler, self._upstreams, account)
+        presence = Presence(tape.head.policy, self._habits.grace, run.cancel)
+        presence.abandoned()  # before it hears of readers that have come already
+        ear.hears(run, presence, None)
+        self._start(run, ear, asks, attempts, Broken(takeover.died(), facts))
 
     def _restored(self, tape: OwnTape, payloads: list[bytes], chat: Chat) -> Assembler:
         return takeover.assembler(tape, payloads, chat.model, self._plan(chat))
@@ -209,7 +234,7 @@ class Runs:
         account = self._books.begun(ask, grant.tenant, grant.client_request_id)
         run = Run(ask, model, tape, assembler, self._upstreams, account)
         ear.hears(run, Presence(policy, self._habits.grace, run.cancel), self._retries)
-        return Begun(tape, self._start(run, asks, attempts))
+        return Begun(tape, self._start(run, ear, asks, attempts))
 
     async def _named(self, taken: Taken, grant: Grant, content: str) -> Begun | None:
         """The answer to the request that came before with the same key. None: the key has become free."""
@@ -229,11 +254,12 @@ class Runs:
         return Begun(tape, None, replayed=tape.ending is not None)
 
     def _start(
-        self, run: Run, asks: list[Ask], attempts: list[Attempts], taken_over: Broken | None = None
+        self, run: Run, ear: Ear, asks: list[Ask], attempts: list[Attempts], taken_over: Broken | None = None
     ) -> asyncio.Task[Outcome]:
         task = asyncio.create_task(self._answer(run, asks, attempts, taken_over))
         self._runs[task] = run
         task.add_done_callback(self._ended)
+        task.add_done_callback(lambda _: ear.over())
         return task
 
     def _ended(self, task: asyncio.Task[Outcome]) -> None:
@@ -262,7 +288,8 @@ class Runs:
     async def _answer(self, run: Run, asks: list[Ask], attempts: list[Attempts], taken_over: Broken | None) -> Outcome:
         outcome = await run.answer(asks, attempts, taken_over)
         head = run.tape.head
-        if head.key and outcome.first_content is None:  # nothing was generated: the key is free for another try
+        over = self._leaving is None  # else whoever goes on with the answer has its key
+        if over and head.key and outcome.first_content is None:  # nothing was generated: it is free for another try
             await self._tapes.forget_key(head)
         if run.signed and isinstance(outcome.ending, Finished):
             await self.thoughts.remember(head.tenant, await run.tape.ended())

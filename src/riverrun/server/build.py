@@ -83,9 +83,7 @@ def build(config: Config, models: Mapping[str, Path], random: Random, steering: 
                 await tapes.open_for(runs)
                 yield
         finally:
-            runs.interrupt()
-            await runs.idle()
-            await tapes.close()
+            await runs.close()
             ledger.close()
             await engine.close()
             upstream.close()

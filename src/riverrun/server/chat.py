@@ -11,6 +11,7 @@ from riverrun.runs.runs import Grant, Runs
 from riverrun.server.events import HEADERS, EventStream, Waiter
 from riverrun.server.exchange import Exchange
 from riverrun.server.intent import cursor, intent
+from riverrun.server.stored import echoed
 from riverrun.server.stream import Header
 from riverrun.tapes.contract import Committed, Tape
 from riverrun.wire.completion import Completion
@@ -21,6 +22,9 @@ from riverrun.wire.request import parse_chat
 Shown = Callable[[Tape, Completion], JsonObject]
 
 REPLAYED = (b"idempotent-replayed", b"true")
+
+STORING = ("store", "metadata")
+"""Parameters of a completion that is stored here, whatever its target makes of them."""
 
 LISTED = 16
 """Dropped parameters that are named; the API has 37 in all, so more are somebody's mistake."""
@@ -56,13 +60,13 @@ class Chat:
         if chat.stream:
             await self.stream(exchange, tape, after)
         else:
-            await self.whole(exchange, tape)
+            await self.whole(exchange, tape, echoed if tape.head.store else None)
 
     async def whole(self, exchange: Exchange, tape: Tape, shown: Shown | None = None) -> None:
         """The completion, once it is complete; `shown` as it is to be seen."""
         waiter = Waiter(tape, exchange.stream())
         try:
-            facts = _facts(self._carried(await tape.committed()))
+            facts = _facts(self._carried(_kept(tape, await tape.committed())))
             completion = await tape.ended()
         finally:
             waiter.leave()
@@ -88,7 +92,7 @@ class Chat:
             committed: Committed | None = None
             try:
                 async with asyncio.timeout(self._config.commit_after):
-                    committed = self._carried(await tape.committed())
+                    committed = self._carried(_kept(tape, await tape.committed()))
             except TimeoutError:
                 pass
             request_id = (b"x-request-id", exchange.id.encode("ascii"))
@@ -110,6 +114,13 @@ class Chat:
                 "unsupported_parameter",
             )
         return committed
+
+
+def _kept(tape: Tape, committed: Committed) -> Committed:
+    """What a target could not carry, without what is done here."""
+    if not tape.head.store:
+        return committed
+    return Committed(committed.target, tuple(name for name in committed.dropped if name not in STORING))
 
 
 def location(tape: Tape) -> Header:

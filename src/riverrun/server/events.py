@@ -31,9 +31,10 @@ class EventStream:
         self._heartbeat = heartbeat
         self._loop = asyncio.get_running_loop()
         self._wrote = 0.0
+        self._behind = False
         self._timer: asyncio.TimerHandle | None = None
         self._following: Following = tape.follow(after, self)
-        stream.on_resume = self._following.more
+        stream.on_resume = self._resumed
         stream.on_gone = self._following.leave
         if stream.gone:  # before anybody listened
             self._following.leave()
@@ -64,7 +65,8 @@ class EventStream:
 
     def frames(self, block: bytes, last: int) -> bool:
         self._wrote = self._loop.time()
-        return self._stream.write(block)
+        self._behind = not self._stream.write(block)
+        return not self._behind
 
     def ended(self, ending: Ending) -> None:
         if isinstance(ending, Finished):
@@ -77,10 +79,15 @@ class EventStream:
         self._stream.write(b"data: %b\n\n" % error_body(failure, request_id=self._id, stream_id=self._id))
         self._stream.abort()
 
+    def _resumed(self) -> None:
+        self._behind = False
+        self._following.more()
+
     def _beat(self) -> None:
         silence = self._loop.time() - self._wrote
         if silence >= self._heartbeat:
-            self._stream.write(HEARTBEAT)
+            if not self._behind:  # else it has enough to read, and perhaps the last words are among it
+                self._stream.write(HEARTBEAT)
             self._wrote = self._loop.time()
             silence = 0.0
         self._timer = self._loop.call_later(self._heartbeat - silence, self._beat)

@@ -152,7 +152,7 @@ class Host:
                 while self.state.tasks and not hurried.done():
                     await asyncio.wait({hurried, *self.state.tasks}, return_when=asyncio.FIRST_COMPLETED)
         except TimeoutError:
-            logger.warning("%d answers were still running after %g s and were cut", len(self.state.tasks), seconds)
+            logger.warning("after %g s of draining answers still ran, and end here: %d", seconds, len(self.state.tasks))
         finally:
             hurried.cancel()
 

@@ -25,6 +25,7 @@ from riverrun.server.direct import DirectStream
 from riverrun.server.heads import body_too_large, broken, check_head, head_too_large, without_upgrade
 from riverrun.server.limits import HostLimits
 from riverrun.server.refusals import refusal
+from riverrun.server.sockets import lose_after
 from riverrun.server.stream import EXTENSION
 
 logger = logging.getLogger("riverrun.server")
@@ -56,6 +57,7 @@ class HostProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=self.limits.buffer)
+        lose_after(transport.get_extra_info("socket"), self.limits.blocked)
         self.timeout_keep_alive = self.limits.keep_alive  # type: ignore[assignment]  # the loop takes floats too
         self.answering: RequestResponseCycle | None = None
         self.stream: DirectStream | None = None

@@ -22,9 +22,6 @@ import msgspec
 LONGEST_PATH = 107
 """Bytes of a Unix socket's path on Linux (unix(7)); elsewhere it is even less, and then the system says so."""
 
-USER_TIMEOUT = 30_000
-"""Milliseconds that sent data may go unacknowledged: a peer that vanished without a FIN is found out (X26)."""
-
 ENOUGH_FILES = 1024
 """Descriptors under which a busy server runs out; each connection, upstream and tape takes one."""
 
@@ -131,8 +128,6 @@ def _bind_address(family: socket.AddressFamily, address: tuple[str | int, ...], 
         if share:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; accepted sockets inherit it
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT)
         if family == socket.AF_INET6:  # `::` means every address, also the IPv4 ones
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, address[0] != "::")
         sock.bind(address)
@@ -141,6 +136,13 @@ def _bind_address(family: socket.AddressFamily, address: tuple[str | int, ...], 
         raise
     sock.setblocking(False)
     return sock
+
+
+def lose_after(sock: socket.socket, seconds: float) -> None:
+    """A peer that takes nothing for so long is gone, also where the kernel holds all that it has not taken: one that
+    vanished without a FIN, or sleeps (X26). On Linux; elsewhere the keep-alive finds out."""
+    if hasattr(socket, "TCP_USER_TIMEOUT") and sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(seconds * 1000))
 
 
 def _bind_path(path: str) -> socket.socket:

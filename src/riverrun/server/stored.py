@@ -35,6 +35,12 @@ def shown(tape: Tape, completion: Completion) -> JsonObject:
     }
 
 
+def echoed(tape: Tape, completion: Completion) -> JsonObject:
+    """A completion as the answer to its request, which is the same however often that is sent."""
+    metadata = _request(tape.head).get("metadata")
+    return {**cast("JsonObject", msgspec.to_builtins(completion)), "metadata": metadata or {}}
+
+
 def messages(head: Head) -> list[JsonObject]:
     """The messages of the request, each with an id, and with `content_parts` where its content was a list of parts."""
     told: list[JsonObject] = []

@@ -125,6 +125,11 @@ def _write(file: int, data: bytes, at: int) -> None:
         view, at = view[written:], at + written
 
 
+def durable(block: bytes, last: int, end: int) -> bytes:
+    """The part of a block up to event `end`: what is appended may spill before it is durable."""
+    return b"".join(event + b"\n\n" for event in block.split(b"\n\n")[: end - last - 1])
+
+
 def unread(block: bytes, after: int, last: int) -> bytes:
     """The part of a block that lies after event `after`."""
     first = int(block[4 : block.index(b"\n")])  # `id: N`

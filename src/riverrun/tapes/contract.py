@@ -133,6 +133,9 @@ Listener = Callable[[Signal], None]
 class Tapes(Protocol):
     """Where tapes are kept. Implemented by memory, file and redis."""
 
+    shared: bool
+    """Whether other processes can go on with what this one leaves."""
+
     async def create(self, head: Head, listener: Listener) -> OwnTape | Taken:
         """A tape of our own; or, when the key is in use, the tape that has it. Raises Failure when there is no room."""
 
@@ -170,7 +173,9 @@ class Tapes(Protocol):
 
 
 class Adopter(Protocol):
-    """Who goes on with the tapes of a dead owner."""
+    """Who goes on with the tapes of a dead owner, unless it is `draining`."""
+
+    draining: bool
 
     def adopt(self, tape: OwnTape) -> Listener:
         """Takes the tape over, from its last event on. Returns who hears its signals. Never raises."""

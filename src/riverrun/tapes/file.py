@@ -75,6 +75,8 @@ class FileTapes:
     events that one stream may have; `bound`: bytes that all ended tapes may take on disk; `sockets`: a private folder
     with a short path, by default one in $XDG_RUNTIME_DIR or in the temporary folder."""
 
+    shared = True
+
     def __init__(
         self,
         root: Path,
@@ -114,7 +116,7 @@ class FileTapes:
         adopt = partial(self._adopt, adopter)
         adoption = Adoption(self._places, self._home.socket, self._owned.settle, adopt, self._gone)
         await adoption.look()
-        self._watching = asyncio.get_running_loop().create_task(self._watch(adoption))
+        self._watching = asyncio.get_running_loop().create_task(self._watch(adoption, adopter))
 
     async def close(self) -> None:
         if self._watching is not None:
@@ -266,7 +268,7 @@ class FileTapes:
         """Until when it is known what was here."""
         return self._now() + self._retention.gone
 
-    async def _watch(self, adoption: Adoption) -> None:
+    async def _watch(self, adoption: Adoption, adopter: Adopter) -> None:
         loop = asyncio.get_running_loop()
         swept = loop.time()
         while True:
@@ -274,14 +276,15 @@ class FileTapes:
                 async with asyncio.timeout(LOOK):
                     await self._orphaned.wait()
             self._orphaned.clear()
-            await adoption.look()
+            self._owned.settle_rest()  # soon: until then readers of a stream that broke off come back in vain
+            if not adopter.draining:
+                await adoption.look()
             if loop.time() - swept >= SWEEP:
                 swept = loop.time()
                 await self._tidy()
 
     async def _tidy(self) -> None:
         try:
-            self._owned.settle_rest()
             await self._sweep.sweep()
         except OSError as error:
             log.warning("the tapes in %s can't be tidied up now: %s", self._places.root, error)

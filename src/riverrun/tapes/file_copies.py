@@ -12,9 +12,9 @@ from riverrun.tapes.contract import Head
 from riverrun.tapes.expiry import Expiry
 from riverrun.tapes.file_copy import FileCopy, copied
 from riverrun.tapes.file_journal import Tail
-from riverrun.tapes.file_owned import GRACE, stopping
+from riverrun.tapes.file_owned import GRACE
 from riverrun.tapes.file_places import Places
-from riverrun.tapes.retention import deleted
+from riverrun.tapes.retention import deleted, handed_over
 from riverrun.tapes.room import Room
 
 
@@ -61,7 +61,7 @@ class Copies:
         while self._copies:
             copy = self._copies.popitem()[1]
             self._free(copy)
-            copy.breaks(stopping())
+            copy.breaks(handed_over())
         if self._tasks:
             await asyncio.wait(self._tasks)
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from riverrun.failures import Cause, Failure
+from riverrun.failures import Failure
 from riverrun.stream.flow import Refused
 from riverrun.tapes.contract import Head, Listener
 from riverrun.tapes.expiry import Expiry
@@ -15,7 +15,7 @@ from riverrun.tapes.file_journal import FileJournal
 from riverrun.tapes.file_keys import Keys
 from riverrun.tapes.file_places import Places
 from riverrun.tapes.own import Own
-from riverrun.tapes.retention import Retention, deleted
+from riverrun.tapes.retention import Retention, deleted, handed_over
 from riverrun.tapes.room import Room
 
 log = logging.getLogger("riverrun.tapes")
@@ -60,7 +60,7 @@ class Owned:
         own = self.take(found.head, found.file, found.size, lambda signal: None)
         for block, last in found.blocks:
             own.blocks.add(block, last)
-        own.restored(found.blocks[-1][1] if found.blocks else 0)
+        own.restored(found.blocks[-1][1] if found.blocks else 0, found.epoch + 1)
         if found.facts is not None:
             own.began(found.facts)
         return own
@@ -95,7 +95,7 @@ class Owned:
             journal.stop()
         self._journals.clear()
         while self._tapes:
-            self._end(self._tapes.popitem()[1], stopping())
+            self._end(self._tapes.popitem()[1], handed_over())
 
     def settle(self, path: Path, head: Head) -> None:
         """A tape that has ended goes among the ended ones, and is kept from now on. Raises OSError."""
@@ -127,7 +127,7 @@ class Owned:
         journal = self._journals[id]
         try:
             if not journal.ended:
-                journal.close(Refused(own.broken or own.lost or stopping()), None, lambda: None)
+                journal.close(Refused(own.broken or own.lost or handed_over()), None, lambda: None)
             self.settle(self._places.own(id), own.head)
         except OSError as error:
             if id not in self._unfinished:
@@ -157,9 +157,3 @@ class Owned:
         if own.ending is None:
             own.fail(failure)
         own.breaks(failure)
-
-
-def stopping() -> Failure:
-    """What readers hear of a stream whose server is going away."""
-    message = "The server is stopping. Resume the stream: another may go on with it."
-    return Failure(Cause.STORAGE, message, retry_after=1.0)

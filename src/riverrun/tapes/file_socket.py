@@ -112,7 +112,8 @@ class _Asker(asyncio.Protocol):
         self.cut()
 
     def frames(self, block: bytes, last: int) -> bool:
-        if not self._transport.get_write_buffer_size():  # else a `+` is still to be sent, and says this too
+        waiting = self._transport.is_closing() or self._transport.get_write_buffer_size()
+        if not waiting:  # else a `+` is still to be sent, and says this too
             self._transport.write(GROWN)
         return True
 
@@ -136,8 +137,9 @@ class _Asker(asyncio.Protocol):
         self._following.more()
 
     def _last(self, line: bytes) -> None:
-        self._transport.write(line)
-        self._transport.close()
+        if not self._transport.is_closing():
+            self._transport.write(line)
+            self._transport.close()
 
 
 async def tell(path: str, ask: Ask) -> bool:

@@ -12,7 +12,7 @@ import msgspec
 
 from riverrun.failures import Cause, Failure
 from riverrun.stream.flow import Cancelled, Ending, Finished, Refused
-from riverrun.tapes.blocks import Blocks
+from riverrun.tapes.blocks import Blocks, durable
 from riverrun.tapes.contract import Committed, Follower, Following, Head
 from riverrun.tapes.retention import expired
 from riverrun.wire.chunk import CompletionUsage
@@ -133,7 +133,10 @@ class _Following:
         self._full = False
         log = self._log
         while not self._full and self._after < log.last and not log.blocks.dropped:
-            block, self._after = log.blocks.after(self._after)
+            block, last = log.blocks.after(self._after)
+            self._after = min(last, log.last)
+            if last > log.last:
+                block = durable(block, last, log.last)
             self._full = not self._follower.frames(block, self._after)
         self.tell()
 

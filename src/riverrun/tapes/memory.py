@@ -10,13 +10,14 @@ from riverrun.tapes.own import InMemory, Own
 from riverrun.tapes.retention import Retention, deleted, expired
 from riverrun.tapes.room import Room
 
-
 NOTES = 32 * 1024 * 1024
 """Bytes of all notes; beyond it the oldest go."""
 
 
 class MemoryTapes:
     """`largest`: bytes of events that one stream may have."""
+
+    shared = False
 
     def __init__(self, room: Room, retention: Retention, largest: int | None = None) -> None:
         self._room = room
@@ -126,11 +127,11 @@ class MemoryTapes:
         """The oldest tapes that have ended go first."""
         for tape in list(self._tapes.values()):
             if tape.ending is not None and not tape.read:
-                self._expiry.forget(("tape", tape.head.id))
                 self._expire(tape)
             if not self._room.full:
                 return
 
     def _remove(self, tape: Own) -> None:
         self._tapes.pop(tape.head.id, None)
+        self._expiry.forget(("tape", tape.head.id))
         self._room.free(tape.blocks)

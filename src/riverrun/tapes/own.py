@@ -106,9 +106,10 @@ class Own(Log):
     def payloads(self) -> list[bytes]:
         return self.blocks.payloads()
 
-    def restored(self, last: int) -> None:
-        """What its former owner wrote, up to event `last`, has been put into its blocks."""
+    def restored(self, last: int, epoch: int) -> None:
+        """What its former owners wrote, up to event `last`, has been put into its blocks; ours is this epoch."""
         self.written = self.last = last
+        self.epoch = epoch
 
     def fail(self, failure: Failure) -> Failure:
         """It can't be written any more. Returns what is told: the first reason."""

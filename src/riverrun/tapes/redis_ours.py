@@ -20,10 +20,10 @@ from riverrun.tapes.redis_journal import Journal
 from riverrun.tapes.redis_link import Link, Timing
 from riverrun.tapes.redis_names import ORPHANS, Names, mark
 from riverrun.tapes.redis_owners import Claimed
-from riverrun.tapes.redis_reply import Command, command, handed_over, texts
+from riverrun.tapes.redis_reply import Command, command, texts
 from riverrun.tapes.redis_scripts import CREATE, DELETE, END
 from riverrun.tapes.redis_writer import Writer
-from riverrun.tapes.retention import Retention
+from riverrun.tapes.retention import Retention, handed_over
 from riverrun.tapes.room import Room
 
 
@@ -90,7 +90,7 @@ class Ours:
                 tape.blocks.add(record.block, last := record.last)
             elif isinstance(record, Committed):
                 tape.began(record)
-        tape.restored(last)
+        tape.restored(last, claimed.fence.epoch)
         return tape
 
     def drop(self, id: str, failure: Failure) -> None:

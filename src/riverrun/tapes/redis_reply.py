@@ -42,11 +42,6 @@ def lost() -> Failure:
     return Failure(Cause.STORAGE, "The server's record of this stream is lost; ask again.", retry_after=1.0)
 
 
-def handed_over() -> Failure:
-    """What readers hear when their server stops and leaves the stream to others."""
-    return Failure(Cause.STORAGE, "The server stops, and another goes on with this stream; resume it.", retry_after=1.0)
-
-
 def command(*words: Word) -> list[bytes]:
     """The words of a command as Redis has them."""
     return [word if isinstance(word, bytes) else str(word).encode() for word in words]

@@ -42,6 +42,8 @@ class RedisTapes:
     process, `now` tells the Unix time, `largest` is how many bytes of events one stream may have. Raises Failure for a
     URL that can't be used."""
 
+    shared = True
+
     def __init__(
         self,
         url: str,
@@ -190,7 +192,7 @@ class RedisTapes:
                     swept = loop.time()
                     await self._ours.refresh()
                     await self._reader.check()
-                if self._adopter is not None:
+                if self._adopter is not None and not self._adopter.draining:
                     await self._owners.inherit()
             except Away:
                 pass  # the next round asks again

@@ -31,3 +31,13 @@ def expired(id: str) -> Failure:
 def deleted() -> Failure:
     """What readers of a tape hear that was deleted."""
     return Failure(Cause.UNKNOWN_ID, "The completion was deleted.", code="deleted")
+
+
+def handed_over() -> Failure:
+    """What readers hear of a stream whose server stops and leaves it to others."""
+    return Failure(
+        Cause.OVERLOADED,
+        "This server is shutting down and leaves the stream to whoever serves it next; come back for the rest.",
+        code="handed_over",
+        retry_after=1.0,
+    )
