@@ -169,12 +169,16 @@ class Transport(asyncio.Transport):
 
     def vanish(self) -> None:
         """Its process is gone: nothing of it runs, and the kernel ends the connection."""
+        self._loop.transports.pop(self, None)
         if not self._closing:
-            self._closing = self._lost = True
-            self._loop.transports.pop(self, None)
+            self._closing = True
             self.peer.arrive(RESET if self.held else None)
         if self._giving_up is not None:
             self._giving_up.cancel()
+
+    def forget(self) -> None:
+        """What is left of its process may run again, and hears that it is gone."""
+        self._loop.call_soon(self._lose, None, context=self.context)
 
     def _judge_reader(self) -> None:
         if self.peer._cut_off and self._giving_up is None:
