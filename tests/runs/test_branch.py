@@ -425,3 +425,19 @@ def test_every_attempt_is_settled_once() -> None:
     assert [(row.number, row.target) for row in scene.ledger.attempted] == [(1, "tiny"), (2, "two")]
     assert {(row.number, row.ending) for row in scene.ledger.settled} == {(1, "cancelled"), (2, "finished")}
     assert len(scene.ledger.settled) == 2
+
+
+def test_an_answer_is_gone_on_with_at_a_target_whose_breaker_is_open_where_nobody_else_can() -> None:
+    async def main() -> None:
+        rest = steps(*says(" there"), Say((Finish(0, "stop"),)), End())
+        log = Log(steps(*says("Hello"), Wait(1.0), BROKEN), rest)
+        scene = Scene(log, model=ONCE, prefill=True)
+        tape = await scene.begin()
+        await tape.committed()
+        for _ in range(5):
+            scene.upstreams.judged(target("tiny"), Failure(Cause.UPSTREAM_ERROR, "down"))
+        assert scene.upstreams.state(target("tiny")) == "open"
+        await scene.runs.idle()
+        assert answered(tape) == "Hello there"
+
+    virtual.run(main())

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from riverrun.config import StoreConfig
 from riverrun.store.contract import Attempted, NoLedger, Reserved, Settled
-from riverrun.store.ledger import LONGEST_NAME, SqliteLedger, ledger
+from riverrun.store.ledger import LONGEST_NAME, LOST_AFTER, SqliteLedger, ledger
 from riverrun.store.schema import MEMORY
 from tests import virtual
 from tests.store.rows import AT, attempted, count, reserved, settled, stored, whole
@@ -99,6 +99,23 @@ def test_open_attempts_are_those_without_an_ending(file: Path) -> None:
     assert kept.open_attempts("a") == [attempted("a", 1), attempted("a", 3)]
     assert kept.open_attempts("other") == []
     kept.close()
+
+
+def test_what_nobody_will_settle_is_settled_after_a_day(file: Path) -> None:
+    kept = SqliteLedger(file)
+    for number in (1, 2):
+        kept.attempt(attempted("a", number))
+    kept.settle(settled("a", 2))
+    kept.settle_lost(AT + LOST_AFTER - 1.0)
+    assert kept.open_attempts("a") == [attempted("a", 1)]
+    kept.settle_lost(AT + LOST_AFTER + 1.0)
+    kept.settle_lost(AT + LOST_AFTER + 2.0)
+    assert kept.open_attempts("a") == []
+    kept.close()
+    assert [(row[1], row[2], row[7]) for row in stored(file, "settle")] == [
+        (2, "finished", "provider"),
+        (1, "owner_died", "estimated"),
+    ]
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -177,7 +177,8 @@ class Branch:
     def _go_on(self, target: Target, failure: Failure, *, spoke: bool) -> None:
         """The next rung after this target broke off, or the end."""
         so_far = partial(self._owner.payloads(), self._ask.choices[0])
-        able = {target.name for target in self._attempts.targets if self._way(target, so_far)} & self._admitted()
+        able = {target.name for target in self._attempts.targets if self._way(target, so_far)}
+        able = (able & self._admitted()) or able  # one that is known to be down is better than a broken answer
         left = self._patience(target)
         again = self._attempts.after(target, failure, able, left, spoke=spoke, seen=True)
         if again is None:

@@ -60,6 +60,7 @@ def build(config: Config, models: Mapping[str, Path], random: Random, steering: 
     room = room_for(config.tapes)
     tapes = build_tapes(config.tapes, room, random, time.time)
     ledger = open_ledger(config.store)
+    ledger.settle_lost(time.time())
 
     def standing() -> Standing:
         return Standing(room.tapes, room.used, ledger.waiting, ledger.dropped, upstreams.troubled())

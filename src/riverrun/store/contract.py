@@ -73,6 +73,9 @@ class Ledger(Protocol):
     def open_attempts(self, id: str) -> list[Attempted]:
         """The attempts of a run that nobody has settled, in their order: whoever takes it over settles them."""
 
+    def settle_lost(self, now: float) -> None:
+        """Settles what nobody will: attempts of processes that died a day ago or more, of which no tape is left."""
+
     def flush(self) -> None:
         """Writes what waits, now."""
 
@@ -97,6 +100,9 @@ class NoLedger:
 
     def open_attempts(self, id: str) -> list[Attempted]:
         return []
+
+    def settle_lost(self, now: float) -> None:
+        pass
 
     def flush(self) -> None:
         pass

@@ -54,6 +54,14 @@ AND NOT EXISTS (SELECT 1 FROM settle WHERE settle.id = attempt.id AND settle.num
 ORDER BY number
 """
 
+LOST = """
+INSERT INTO settle SELECT id, number, 'owner_died', 0, 0, 0, 0, 'estimated', ?, NULL FROM attempt WHERE at < ?
+AND NOT EXISTS (SELECT 1 FROM settle WHERE settle.id = attempt.id AND settle.number = attempt.number)
+"""
+
+LOST_AFTER = 24 * 3600.0
+"""Seconds after which an attempt without an ending has nobody who will settle it: no answer takes as long."""
+
 UNFIT = (
     sqlite3.IntegrityError,
     sqlite3.DataError,
@@ -117,6 +125,16 @@ class SqliteLedger:
         found += [row for row in self._rows if isinstance(row, Attempted) and row.id == id]
         settled = {row.number for row in self._rows if isinstance(row, Settled) and row.id == id}
         return [row for row in found if row.number not in settled]
+
+    def settle_lost(self, now: float) -> None:
+        if self._db is not None:
+            try:
+                lost = self._db.execute(LOST, (now, now - LOST_AFTER)).rowcount
+            except sqlite3.Error as error:  # another time: whoever starts next tries it too
+                log.warning("attempts that were lost could not be settled in the ledger %s: %s", self._path, error)
+                return
+            if lost:
+                log.warning("%d attempts of processes that died are settled in the ledger, as estimated", lost)
 
     def flush(self) -> None:
         """As many rows as one transaction takes; where more wait, the loop has its turn in between."""
