@@ -31,10 +31,24 @@ from typing import NamedTuple, TypeVar
 T = TypeVar("T")
 
 MODULES = (
-    "broken_upstreams", "recipe_rows", "engines", "client_resets", "awkward_moments", "many_readers", "elsewhere",
-    "same_request", "sdk_retries", "cost_of_leaving", "kills", "store_faults", "disk_faults", "restarts", "crowds",
+    "broken_upstreams",
+    "recipe_rows",
+    "engines",
+    "client_resets",
+    "awkward_moments",
+    "many_readers",
+    "elsewhere",
+    "same_request",
+    "sdk_retries",
+    "cost_of_leaving",
+    "kills",
+    "store_faults",
+    "disk_faults",
+    "restarts",
+    "crowds",
     "partitions",
-)  # fmt: skip
+    "worlds",
+)
 """Modules of this folder that have rows; `rows()` gives them."""
 
 
