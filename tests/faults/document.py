@@ -32,6 +32,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """1 where something is not as it should be."""
     given = _given(arguments)
     logging.disable(logging.ERROR)  # the faults are meant
+    try:
+        return _played(given)
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _played(given: argparse.Namespace) -> int:
     rows = list(every())
     chosen = [row for row in rows if given.fault in (None, row.fault) and not _left_out(row, given.without_engines)]
     if not chosen:

@@ -28,6 +28,9 @@ class Kept(NoLedger):
     def settle(self, entry: Settled) -> None:
         self.settled.append(entry)
 
+    def completed(self, id: str) -> int:
+        return sum(row.completion_tokens for row in self.settled if row.id == id)
+
     def open_attempts(self, id: str) -> list[Attempted]:
         settled = {(row.id, row.number) for row in self.settled}
         return [row for row in self.attempted if row.id == id and (row.id, row.number) not in settled]

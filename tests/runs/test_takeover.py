@@ -11,8 +11,9 @@ from riverrun.backends.scripted import End, Fail, Say, Script, Step, Wait, steps
 from riverrun.failures import Cause, Failure
 from riverrun.routing.model import Model
 from riverrun.routing.target import Target
-from riverrun.store.contract import Attempted
+from riverrun.store.contract import Attempted, Settled
 from riverrun.stream.ask import Ask
+from riverrun.stream.continued import partial
 from riverrun.stream.deltas import Delta, Finish, Reasoning, Text, ToolArgs, ToolOpen, Usage
 from riverrun.stream.flow import Cancelled, Finished, Refused
 from riverrun.tapes.contract import Committed, Head, Policy, Taken
@@ -399,5 +400,24 @@ def test_the_attempt_of_the_dead_owner_is_settled_once(model: str, cut: int) -> 
         assert settled[0] == (1, "owner_died", "estimated")
         assert len(settled) == len(again.ledger.attempted)
         assert again.ledger.open_attempts(ID) == []
+
+    play(main())
+
+
+@pytest.mark.parametrize(("repeats", "spent"), [(False, [2, 2]), (True, [2, 4])])
+def test_what_settled_attempts_said_is_not_charged_to_the_dead_owner_again(repeats: bool, spent: list[int]) -> None:
+    """The first attempt said two words and was settled; the second went on with them, or said them again."""
+
+    async def main() -> None:
+        full = await answered(words, REQUEST)
+        again = scene(words, deterministic=repeats, prefill=True)
+        again.ledger.attempt(Attempted(ID, 1, "tiny", 0.0))
+        again.ledger.settle(Settled(ID, 1, "upstream_interrupted", 3, 2, 0, 0, "counted", 0.0))
+        again.ledger.attempt(Attempted(ID, 2, "tiny", 0.0))
+        cut = next(k for k in range(9) if partial(full[:k], 0).deltas == 4)
+        await adopted(again, await orphan(again, full[:cut], REQUEST))
+        rows = {row.number: row for row in again.ledger.settled}
+        assert [rows[1].completion_tokens, rows[2].completion_tokens] == spent
+        assert rows[2].prompt_tokens > 0
 
     play(main())

@@ -42,6 +42,11 @@ class Model(msgspec.Struct, frozen=True):
     whole_calls: bool = False
     fallbacks: Fallbacks = {}
 
+    @property
+    def deterministic(self) -> frozenset[str]:
+        """The names of the targets that say the same again."""
+        return frozenset(each.target.name for tier in self.tiers for each in tier if each.target.deterministic)
+
     def order(self, random: Random) -> list[Target]:
         """All targets in the order in which one request tries them: each tier drawn by weight."""
         return [target for tier in self.tiers for target in _drawn(list(tier), random)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 import msgspec
 
@@ -10,7 +10,7 @@ from riverrun.runs.metrics import Metrics
 from riverrun.store.contract import Attempted, Ledger, Reserved, Settled
 from riverrun.stream.ask import Ask
 from riverrun.stream.flow import Cancelled, Ending, Refused
-from riverrun.stream.tally import Tally, Used
+from riverrun.stream.tally import Tally, Used, prompt_tokens
 
 FIRST_OF_OWNER = 1000
 """Numbers of attempts that each owner of a tape has for itself: a later one does not know all of an earlier one's."""
@@ -36,12 +36,19 @@ class Books:
         self._ledger.reserve(Reserved(ask.id, tenant, ask.chat.model, self._now()))
         return self._account(ask, 1, client_request_id)
 
-    def taken_over(self, ask: Ask, epoch: int, said: int) -> Account:
-        """A run of another owner, whose attempts end here. The last one said so many deltas; nobody counted them."""
+    def taken_over(self, ask: Ask, epoch: int, said: int, repeating: Container[str]) -> Account:
+        """A run of another owner, whose attempts end here. Its answer has `said` deltas so far; nobody counted them.
+
+        The last attempt said what no settled one did; all of it, if it was at a target that is `repeating` an answer
+        to go on with it.
+        """
         account = self._account(ask, epoch, None)
         left = self._ledger.open_attempts(ask.id)
         for attempt in left:
-            used = Used(completion_tokens=said if attempt is left[-1] else 0, source="estimated")
+            new = said if attempt.target in repeating else said - self._ledger.completed(ask.id)
+            used = Used(source="estimated")
+            if attempt is left[-1] and new > 0:
+                used = Used(account.prompt_estimate(), new, source="estimated")
             account.settle(attempt.number, "owner_died", used)
         return account
 
@@ -79,10 +86,12 @@ class Account:
         """It is over: exactly once for each."""
         failed = ending.failure.cause if isinstance(ending, Refused) else None
         self._metrics.attempt_ended(target, failed)
-        letters = 0
-        if tally.usage is None and tally.said:
-            letters = len(msgspec.json.encode(self._ask.chat.body.get("messages")))
+        letters = self._prompt_letters() if tally.usage is None and tally.said else 0
         self.settle(number, named(ending), tally.used(letters))
+
+    def prompt_estimate(self) -> int:
+        """Tokens of the request's messages, by their length."""
+        return prompt_tokens(self._prompt_letters())
 
     def settle(self, number: int, ending: str, used: Used) -> None:
         self._metrics.settled(self._ask.chat.model, used.source, used.prompt_tokens, used.completion_tokens)
@@ -100,6 +109,9 @@ class Account:
                 self._client_request_id,
             )
         )
+
+    def _prompt_letters(self) -> int:
+        return len(msgspec.json.encode(self._ask.chat.body.get("messages")))
 
     def over(self, ending: Ending, seconds: float, first_content: float | None) -> None:
         """The run has ended."""

@@ -184,7 +184,9 @@ class Runs:
         events = payloads if over is None else payloads[:-1]
         said = sum(partial(events, choice).deltas for choice in range(chat.n))
         ask = Ask(chat, head.id, head.created, head.caller)
-        account = self._books.taken_over(ask, tape.epoch, said)
+        model = self._models(chat.model)
+        repeating = model.deterministic if model is not None else frozenset[str]()
+        account = self._books.taken_over(ask, tape.epoch, said, repeating)
         try:
             if over is not None:
                 tape.close(over, self._restored(tape, events, chat).usage if isinstance(over, Finished) else None)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from riverrun.config import ServerConfig
-from riverrun.failures import bad_request
+from riverrun.failures import Failure, bad_request
 from riverrun.runs.runs import Grant, Runs
 from riverrun.server.events import HEADERS, EventStream, Waiter
 from riverrun.server.exchange import Exchange
@@ -60,7 +60,15 @@ class Chat:
         if chat.stream:
             await self.stream(exchange, tape, after)
         else:
+            await self._whole(exchange, tape, replayed=begun.replayed)
+
+    async def _whole(self, exchange: Exchange, tape: Tape, *, replayed: bool) -> None:
+        try:
             await self.whole(exchange, tape, echoed if tape.head.store else None)
+        except Failure as failure:
+            if replayed:
+                failure.retry = False  # the same key brings the same failure
+            raise
 
     async def whole(self, exchange: Exchange, tape: Tape, shown: Shown | None = None) -> None:
         """The completion, once it is complete; `shown` as it is to be seen."""

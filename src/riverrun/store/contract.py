@@ -73,6 +73,9 @@ class Ledger(Protocol):
     def open_attempts(self, id: str) -> list[Attempted]:
         """The attempts of a run that nobody has settled, in their order: whoever takes it over settles them."""
 
+    def completed(self, id: str) -> int:
+        """Completion tokens of the run's settled attempts."""
+
     def settle_lost(self, now: float) -> None:
         """Settles what nobody will: attempts of processes that died a day ago or more, of which no tape is left."""
 
@@ -100,6 +103,9 @@ class NoLedger:
 
     def open_attempts(self, id: str) -> list[Attempted]:
         return []
+
+    def completed(self, id: str) -> int:
+        return 0
 
     def settle_lost(self, now: float) -> None:
         pass

@@ -54,6 +54,8 @@ AND NOT EXISTS (SELECT 1 FROM settle WHERE settle.id = attempt.id AND settle.num
 ORDER BY number
 """
 
+COMPLETED = "SELECT SUM(completion_tokens) FROM settle WHERE id = ?"
+
 LOST = """
 INSERT INTO settle SELECT id, number, 'owner_died', 0, 0, 0, 0, 'estimated', ?, NULL FROM attempt WHERE at < ?
 AND NOT EXISTS (SELECT 1 FROM settle WHERE settle.id = attempt.id AND settle.number = attempt.number)
@@ -125,6 +127,14 @@ class SqliteLedger:
         found += [row for row in self._rows if isinstance(row, Attempted) and row.id == id]
         settled = {row.number for row in self._rows if isinstance(row, Settled) and row.id == id}
         return [row for row in found if row.number not in settled]
+
+    def completed(self, id: str) -> int:
+        self.flush()
+        sums = [row.completion_tokens for row in self._rows if isinstance(row, Settled) and row.id == id]
+        if self._db is not None:
+            with suppress(sqlite3.Error):
+                sums += [total or 0 for (total,) in self._db.execute(COMPLETED, (id,))]
+        return sum(sums)
 
     def settle_lost(self, now: float) -> None:
         if self._db is not None:

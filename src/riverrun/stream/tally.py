@@ -60,7 +60,12 @@ class Tally:
             )
         if not self.said:
             return Used()
-        prompt = max(1, prompt_characters // int(LETTERS))
+        prompt = prompt_tokens(prompt_characters)
         if self.letters / self.said > COARSE:
             return Used(prompt, max(1, round(self.letters / LETTERS)), source="estimated")
         return Used(prompt, self.said)
+
+
+def prompt_tokens(characters: int) -> int:
+    """An estimate."""
+    return max(1, characters // int(LETTERS))
