@@ -12,7 +12,12 @@ from riverrun.store.contract import Settled
 from tests.faults import memory_net
 from tests.faults.hedges import FIRST, RACES, Race
 from tests.faults.scene import Seen, Side, scene
-from tests.faults.tries import SCALE
+
+TCP_SCALE = 0.1
+"""A busy machine may take a moment for each step; the races are won by more than that."""
+
+RUN = [race for race in RACES if race.name != "nobody is asked beside one that answers in time"]
+"""Those over TCP: that a time did not pass can't be shown on a clock that is not ours."""
 
 races = pytest.mark.parametrize("race", RACES, ids=lambda race: race.name)
 ANSWERED = (5, 9, "provider")
@@ -65,13 +70,13 @@ def test_on_the_virtual_clock(race: Race, stream: bool) -> None:
 @pytest.fixture(scope="module")
 def tcp() -> dict[str, tuple[Seen, list[Settled]]]:
     async def main() -> dict[str, tuple[Seen, list[Settled]]]:
-        every = await asyncio.gather(*(run(race, SCALE) for race in RACES))
-        return {race.name: one for race, one in zip(RACES, every, strict=True)}
+        every = await asyncio.gather(*(run(race, TCP_SCALE) for race in RUN))
+        return {race.name: one for race, one in zip(RUN, every, strict=True)}
 
     return asyncio.run(main())
 
 
-@races
+@pytest.mark.parametrize("race", RUN, ids=lambda race: race.name)
 def test_over_tcp(race: Race, tcp: dict[str, tuple[Seen, list[Settled]]]) -> None:
     check(race, *tcp[race.name])
 
