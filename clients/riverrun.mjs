@@ -12,7 +12,9 @@
 // is the stream's own ending, and one without says to come back. The Python twin is `riverrun.client()`.
 
 const PATH = /\/chat\/completions$/;
-const LOCATION = /\/chat\/completions\/([\w.-]+)$/;
+const LOCATION = /\/chat\/completions\/([A-Za-z0-9_-]{1,128})$/; // no dots: an id becomes a part of a path
+const NUMBER = /^[0-9]{1,15}$/;
+const LONGEST = 16 * 1024 * 1024; // bytes of one event
 const COME_AGAIN = new Set([408, 425, 429, 502, 503, 504]);
 const NOT_REPEATED = ["accept", "content-length", "content-type", "idempotency-key"];
 const KEYS_KEPT = 1024;
@@ -20,7 +22,7 @@ const KEYS_KEPT = 1024;
 /**
  * @typedef {object} Options  Times are in milliseconds.
  * @property {typeof globalThis.fetch} [fetch]  What carries the requests.
- * @property {number} [giveUpAfter]  Since the first break without anything new.
+ * @property {number} [giveUpAfter]  Since the first break without anything new, also while old events come.
  * @property {number} [firstPause]  Between two attempts; it doubles, with jitter.
  * @property {number} [longestPause]
  * @property {number} [silentAfter]  Silence that counts as a break; the server says something every 10 s.
@@ -119,7 +121,8 @@ function stream(shared, location, url, request, first) {
       if (value) {
         const before = events.last;
         const ready = events.feed(value);
-        if (!ready.length) continue;
+        if (!ready.length && (events.end === "come back" || !waiting.barren())) continue;
+        if (!ready.length) throw new TypeError(`after event ${before} bytes came for long, but no new event; ask again`);
         waiting.alive(events.last > before);
         return ready;
       }
@@ -139,7 +142,10 @@ function stream(shared, location, url, request, first) {
 
   return new ReadableStream({
     async pull(controller) {
-      const ready = await next();
+      const ready = await next().catch((error) => {
+        reader.cancel().catch(() => {}); // it may be endless
+        throw error;
+      });
       if (ready === null) controller.close();
       else controller.enqueue(ready);
     },
@@ -156,13 +162,15 @@ class Events {
   end = ""; // done | failed | come back
   parting = new Uint8Array(); // an error without a number: the last word, if nobody goes on
   numbered = true; // as long as no event came that can't be asked for again
-  #held = new Uint8Array();
+  #held = new Uint8Array(1024); // its first `#size` bytes: what is not whole yet
+  #size = 0;
 
   feed(block) {
-    const bytes = join([this.#held, block]);
+    const searched = this.#size;
+    const bytes = this.#hold(block);
     const ready = [];
     let start = 0;
-    for (let at = 0; at < bytes.length; at++) {
+    for (let at = searched; at < bytes.length; at++) {
       if (bytes[at] !== 10) continue;
       // A comment line is whole by itself: no blank line follows a heartbeat.
       if (bytes[start] === 58 || bytes[at - 1] === 10) {
@@ -171,12 +179,28 @@ class Events {
         start = at + 1;
       }
     }
-    this.#held = bytes.slice(start);
-    return join(ready);
+    const whole = join(ready); // a copy, before its bytes are moved over
+    if (start) this.#held.copyWithin(0, start, this.#size);
+    this.#size -= start;
+    if (this.#size > LONGEST) throw new TypeError(`event ${this.last + 1} is larger than ${LONGEST} bytes`);
+    return whole;
+  }
+
+  /** All that is held now, with `block` at its end. */
+  #hold(block) {
+    const size = this.#size + block.length;
+    if (size > this.#held.length) {
+      const larger = new Uint8Array(2 * size);
+      larger.set(this.#held.subarray(0, this.#size));
+      this.#held = larger;
+    }
+    this.#held.set(block, this.#size);
+    this.#size = size;
+    return this.#held.subarray(0, size);
   }
 
   cut() {
-    this.#held = new Uint8Array();
+    this.#size = 0;
     if (this.end === "come back") this.end = "";
   }
 
@@ -186,14 +210,15 @@ class Events {
     const { id, data } = fields(text);
     if (data === undefined) return true;
     const error = data.includes('"error"') && isError(data);
-    if (id === undefined && error) {
+    if (!id && error) {
       this.end = "come back";
       this.parting = text.slice();
       return false;
     }
-    if (id === undefined) this.numbered = false;
+    if (!id) this.numbered = false;
+    else if (!NUMBER.test(id) || Number(id) > this.last + 1)
+      throw new TypeError(`after event ${this.last} came event ${id.slice(0, 15)}`);
     else if (Number(id) <= this.last) return false;
-    else if (Number(id) !== this.last + 1) throw new TypeError(`after event ${this.last} came event ${id}`);
     else this.last += 1;
     this.parting = new Uint8Array();
     if (data === "[DONE]") this.end = "done";
@@ -205,6 +230,7 @@ class Events {
 /** The pauses between the attempts of one request. */
 class Waiting {
   #since = null;
+  #barrenSince = null;
   #attempts = 0;
 
   constructor(patience, limit) {
@@ -222,9 +248,16 @@ class Waiting {
     return Math.min(Math.max(longest * (0.5 + Math.random() / 2), atLeast), left);
   }
 
+  /** Bytes came that bring nothing new: whether the patience is at its end. */
+  barren() {
+    const now = performance.now();
+    this.#barrenSince ??= this.#since ?? now;
+    return now - this.#barrenSince >= this.patience.giveUpAfter;
+  }
+
   /** Something came through; with progress, the next break is a first one. */
   alive(progress) {
-    this.#since = null;
+    this.#since = this.#barrenSince = null;
     if (progress) this.#attempts = 0;
   }
 }

@@ -6,9 +6,10 @@ from __future__ import annotations
 import json
 
 from tests import upstreams
-from tests.upstreams import LAST_CHUNK, Play, Request, chunk, head, play, whole
+from tests.upstreams import LAST_CHUNK, Play, Request, Step, chunk, head, play, whole
 
 HEARTBEAT = b": hb\n"
+REPEATED_AFTER = 0.01
 WORDS = ["", "Grüße", ", ", "Welt", " 🌊", "!\n\nSo", " long"]
 
 
@@ -39,6 +40,8 @@ class StandIn(upstreams.Upstream):
         self.unavailable: list[str] = []  # statuses of the next GETs
         self.stops_after: int | None = None
         self.last_words = b""
+        self.repeats = False  # every GET is answered with what was told before, for as long as anybody listens
+        self.location = "/v1/chat/completions/chatcmpl-1"
 
     def ask(self, request: Request) -> Play:
         self.requests.append(request)
@@ -46,6 +49,10 @@ class StandIn(upstreams.Upstream):
         if request.line.startswith("GET"):
             if self.unavailable:
                 return play(whole(b"", self.unavailable.pop(0), more="retry-after: 0"))
+            if self.repeats:
+                opening = head(framing=self.framing, more=self._location())
+                again: list[Step] = [chunk(self.frame(1)), REPEATED_AFTER]
+                return play(opening, *again * 2000, end="stall")
             after = int(request.headers.get("last-event-id", "0"))
             return self._events(after) if after < len(self.told) else play(whole(b"", "204 No Content"))
         self.keys.append(request.headers.get("idempotency-key", ""))
@@ -63,7 +70,7 @@ class StandIn(upstreams.Upstream):
         return b"".join(step for step in self._events(0).steps if isinstance(step, bytes))
 
     def _location(self) -> str:
-        lines = ["location: /v1/chat/completions/chatcmpl-1", "x-request-id: chatcmpl-1"] if self.is_riverrun else []
+        lines = [f"location: {self.location}", "x-request-id: chatcmpl-1"] if self.is_riverrun else []
         return "\r\n".join([*lines, *self.more])
 
     def _events(self, after: int) -> Play:

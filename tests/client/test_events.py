@@ -44,7 +44,7 @@ def test_an_event_that_was_seen_is_not_handed_out_again() -> None:
     assert events.feed(TAPE[0] + TAPE[1] + TAPE[2]) == TAPE[2]
 
 
-@pytest.mark.parametrize("number", [b"3", b"x", b"-1"])
+@pytest.mark.parametrize("number", [b"3", b"x", b"-1", b"\xb2", b"\xc2\xb2", b"9" * 5000, b"0" * 5000 + b"2"])
 def test_a_number_that_cannot_be_next_is_malformed(number: bytes) -> None:
     events = Events()
     events.feed(TAPE[0])
@@ -56,6 +56,40 @@ def test_an_event_without_end_is_malformed() -> None:
     events = Events()
     with pytest.raises(Malformed, match="event 1 is larger"):
         events.feed(b"data: " + b"x" * LONGEST)
+
+
+@pytest.mark.parametrize("name", [b"data: ", b"event: ", b": "])
+def test_an_event_that_ends_too_late_is_malformed(name: bytes) -> None:
+    events = Events()
+    assert events.feed(name + b"x" * (LONGEST - len(name))) == b""
+    with pytest.raises(Malformed, match="event 1 is larger"):
+        events.feed(b"x\r\n\n" if name != b": " else b"x")
+
+
+@pytest.mark.parametrize("opening", [b"data: ", b": ", b"data: x\n:"])
+def test_a_large_event_is_searched_once(opening: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What each search looks at, counted: all of them together see each byte a few times."""
+    seen = 0
+
+    class Counted(bytearray):
+        def rfind(self, what: bytes, start: int) -> int:  # type: ignore[override]
+            nonlocal seen
+            seen += len(self) - start
+            return super().rfind(what, start)
+
+        def find(self, what: bytes, start: int) -> int:  # type: ignore[override]
+            nonlocal seen
+            seen += len(self) - start
+            return super().find(what, start)
+
+    monkeypatch.setattr("riverrun.clients.events.bytearray", Counted, raising=False)
+    events = Events()
+    block = b"x" * 4096
+    assert events.feed(opening) == b""
+    for _ in range(256):
+        assert events.feed(block) == b""
+    assert events.feed(b"\n\n") == opening + block * 256 + b"\n\n"
+    assert 256 * 4096 < seen < 3 * 256 * 4096
 
 
 def test_an_error_with_a_number_is_the_end() -> None:

@@ -176,3 +176,41 @@ def test_leaving_early_closes_the_connection(
         loop_thread.run(relay.quiet())
         assert running.poll() is None
     assert len(stand_in.requests) == 1
+
+
+def test_a_server_that_repeats_itself_is_left_when_the_patience_ends(
+    program: list[str], stand_in: StandIn, relay: Relay
+) -> None:
+    stand_in.repeats = True
+    relay.cuts.append(Cut(600))
+    (answer,) = ask(program, relay.base_url, giveUpAfter=300)
+    assert answer["error"]
+    assert ALL.startswith(text(answer))
+    assert len(stand_in.requests) == 2
+
+
+BAD_EVENTS = {"a number too long": b"id: %b\ndata: {}\n\n" % (b"9" * 5000), "no ASCII": "id: ²\ndata: {}\n\n".encode()}
+
+
+@pytest.mark.parametrize("event", BAD_EVENTS.values(), ids=BAD_EVENTS)
+def test_an_event_of_no_riverrun_is_an_error(program: list[str], event: bytes, stand_in: StandIn, relay: Relay) -> None:
+    stand_in.stops_after, stand_in.last_words = 3, event
+    (answer,) = ask(program, relay.base_url)
+    assert answer["error"]
+    assert len(stand_in.requests) == 1
+
+
+def test_a_location_that_is_no_id_is_never_asked(program: list[str], stand_in: StandIn, relay: Relay) -> None:
+    stand_in.location = "/v1/chat/completions/.."
+    relay.cuts.append(Cut(600, "reset"))
+    (answer,) = ask(program, relay.base_url)
+    assert answer["error"]
+    assert [request.line.split()[0] for request in stand_in.requests] == ["POST"]
+
+
+@pytest.mark.parametrize("longest", [15, 17], ids=lambda size: f"{size} MiB")
+def test_an_event_has_a_largest_size(program: list[str], longest: int, stand_in: StandIn, relay: Relay) -> None:
+    stand_in.told = payloads(["x" * (longest << 20)])
+    (answer,) = ask(program, relay.base_url)
+    assert bool(answer["error"]) is (longest > 16)
+    assert len(text(answer)) == (0 if longest > 16 else longest << 20)

@@ -126,6 +126,12 @@ def test_only_the_id_is_taken_from_the_location() -> None:
     assert completion_id({"location": "/v1/chat/completions/a?b=c"}) is None
 
 
+@pytest.mark.parametrize("id", ["", ".", "..", "a.b", "%2e%2e", "\u00fc", "\u0663", "a\n", "a" * 129])
+def test_what_is_no_id_makes_no_path(id: str) -> None:
+    assert completion_id({"location": f"/v1/chat/completions/{id}"}) is None
+    assert completion_id({"location": "/v1/chat/completions/" + "a_-Z9" * 25}) == "a_-Z9" * 25
+
+
 def test_the_get_keeps_what_says_who_asks() -> None:
     post = {"Authorization": "Bearer k", "content-length": "2", "content-type": "application/json", "accept": "*/*"}
     assert headers_to_resume(post, {"last-event-id": "3"}) == {

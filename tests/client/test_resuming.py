@@ -4,6 +4,7 @@ from random import Random
 
 import pytest
 
+from riverrun.clients.events import Malformed
 from riverrun.clients.patience import Patience
 from riverrun.clients.resuming import COME_AGAIN, Resuming
 from riverrun.wire import sse
@@ -18,7 +19,7 @@ def state(read_limit: float | None = 600.0) -> Resuming:
 
 def begun(read_limit: float | None = 600.0) -> Resuming:
     resuming = state(read_limit)
-    resuming.feed(sse.frame(1, b"{}"))
+    resuming.feed(sse.frame(1, b"{}"), 0.0)
     return resuming
 
 
@@ -36,7 +37,7 @@ def test_a_new_event_makes_the_patience_whole() -> None:
     resuming = begun()
     assert resuming.lost(0.0) is not None
     assert resuming.lost(59.0) is not None
-    resuming.feed(sse.frame(2, b"{}"))
+    resuming.feed(sse.frame(2, b"{}"), 100.0)
     pause = resuming.lost(100.0)
     assert pause is not None
     assert pause <= 0.1
@@ -47,8 +48,38 @@ def test_a_new_event_makes_the_patience_whole() -> None:
 def test_a_heartbeat_shows_that_somebody_is_there() -> None:
     resuming = begun()
     resuming.lost(0.0)
-    resuming.feed(sse.HEARTBEAT)
+    resuming.feed(sse.HEARTBEAT, 60.5)
     assert resuming.lost(61.0) is not None
+
+
+@pytest.mark.parametrize("nothing_new", [sse.frame(1, b"{}"), b"data: x"], ids=["an old event", "no end"])
+@pytest.mark.parametrize("broken", [True, False])
+def test_bytes_that_bring_nothing_new_use_the_patience_up(nothing_new: bytes, broken: bool) -> None:
+    """On a connection that never breaks, too; but not by the user's read timeout, as there is no silence."""
+    resuming = begun(read_limit=2.0)
+    if broken:
+        assert resuming.lost(0.0) is not None
+    for now in (0.0, 30.0, 59.0):
+        assert resuming.feed(nothing_new, now) == b""
+    with pytest.raises(Malformed, match="after event 1 bytes came for long, but no new event"):
+        resuming.feed(nothing_new, 60.0)
+
+
+def test_a_heartbeat_between_old_events_makes_the_patience_whole() -> None:
+    resuming = begun()
+    resuming.feed(sse.frame(1, b"{}"), 0.0)
+    resuming.feed(sse.HEARTBEAT, 59.0)
+    assert resuming.feed(sse.frame(1, b"{}"), 61.0) == b""
+
+
+def test_a_server_that_asks_to_come_back_late_has_the_last_word() -> None:
+    resuming = begun()
+    resuming.lost(0.0)
+    error = b'data: {"error":{"message":"going down"}}\n\n'
+    assert resuming.feed(error, 61.0) == b""
+    assert resuming.asked_back
+    assert resuming.lost(61.0) is None
+    assert resuming.parting == error
 
 
 def test_a_user_who_waits_less_is_not_kept_longer() -> None:
@@ -74,6 +105,13 @@ def test_a_server_that_is_away_is_asked_again(status: int) -> None:
     assert resuming.answered(status, {}, 1.0) is not None
     assert resuming.answered(status, {"retry-after": "3"}, 2.0) == 3.0
     assert resuming.answered(status, {}, 60.0) is None
+
+
+@pytest.mark.parametrize("text", ["²", "-3", "3.5", "1e3", "soon", "9" * 400, "9" * 5000])
+def test_a_bad_retry_after_is_ignored(text: str) -> None:
+    pause = begun().answered(503, {"retry-after": text}, 0.0)
+    assert pause is not None
+    assert pause <= 0.1
 
 
 @pytest.mark.parametrize("status", [204, 301, 400, 401, 404, 410, 500])
@@ -105,12 +143,12 @@ def test_the_cursor_is_the_last_event() -> None:
 )
 def test_what_ends_and_what_breaks(last: bytes, error: Exception | None, resumes: bool) -> None:
     resuming = begun()
-    resuming.feed(sse.frame(2, last))
+    resuming.feed(sse.frame(2, last), 0.0)
     assert resuming.broken(error, silent=False) is resumes
 
 
 def test_a_cut_after_the_streams_own_error_stays_a_cut() -> None:
     resuming = begun()
-    resuming.feed(sse.frame(2, b'{"error":{"message":"no"}}'))
+    resuming.feed(sse.frame(2, b'{"error":{"message":"no"}}'), 0.0)
     with pytest.raises(OSError, match="reset"):
         resuming.broken(READ_ERROR, silent=False)

@@ -308,3 +308,31 @@ def test_the_sdk_on_httpx(mode: str, loop_thread: Background, stand_in: StandIn,
         assert [
             {choice["index"]: choice["delta"]["content"] for choice in chunk["choices"]} for chunk in answer["chunks"]
         ] == wanted
+
+
+def test_a_server_that_repeats_itself_is_left_when_the_patience_ends(ask: Ask, stand_in: StandIn, relay: Relay) -> None:
+    stand_in.repeats = True
+    relay.cuts.append(Cut(600))
+    (answer,) = ask(relay.base_url, patience=Patience(give_up_after=0.3, first_pause=0.001))
+    assert answer["error"]
+    assert "".join(WORDS).startswith(text(answer))
+    assert len(stand_in.requests) == 2
+
+
+BAD_EVENTS = {"a number too long": b"id: %b\ndata: {}\n\n" % (b"9" * 5000), "no ASCII": "id: ²\ndata: {}\n\n".encode()}
+
+
+@pytest.mark.parametrize("event", BAD_EVENTS.values(), ids=BAD_EVENTS)
+def test_an_event_of_no_riverrun_is_an_error(ask: Ask, event: bytes, stand_in: StandIn, relay: Relay) -> None:
+    stand_in.stops_after, stand_in.last_words = 3, event
+    (answer,) = ask(relay.base_url)
+    assert answer["error"]
+    assert len(stand_in.requests) == 1
+
+
+def test_a_location_that_is_no_id_is_never_asked(ask: Ask, stand_in: StandIn, relay: Relay) -> None:
+    stand_in.location = "/v1/chat/completions/.."
+    relay.cuts.append(Cut(600, "reset"))
+    (answer,) = ask(relay.base_url)
+    assert answer["error"]
+    assert [request.line.split()[0] for request in stand_in.requests] == ["POST"]

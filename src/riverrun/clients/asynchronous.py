@@ -36,7 +36,7 @@ class Body:
             ending: Exception | None = None
             try:
                 async for block in self._stream:
-                    if ready := state.feed(block):
+                    if ready := state.feed(block, anyio.current_time()):
                         yield ready
                     if state.asked_back:
                         break

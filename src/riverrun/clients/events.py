@@ -15,11 +15,14 @@ from riverrun.wire import sse
 LONGEST = 4 * sse.MAX_EVENT
 """Bytes of one event: an upstream's largest, wrapped and escaped."""
 
+LONGEST_NUMBER = 18
+"""Digits of an event's number: more than any tape has, and few enough to be read at once."""
+
 End = Literal["", "done", "failed", "come back"]
 
 
 class Malformed(Exception):
-    """What no riverrun sends: a number was left out, or an event does not end."""
+    """What no riverrun sends: a number was left out, an event does not end, or nothing new comes for too long."""
 
 
 class _Error(msgspec.Struct):
@@ -46,24 +49,37 @@ class Events:
         self.end: End = ""
         self.parting = b""
         self.numbered = True  # as long as no event came that can't be asked for again
-        self._held = b""
+        self._held = bytearray()
 
     def feed(self, block: bytes) -> bytes:
         """Everything that is whole now, as it came. Raises Malformed."""
-        *events, self._held = (self._held + block).split(b"\n\n")
-        ready = [text for event in events if (text := self._event(event + b"\n\n"))]
-        comments, self._held = _comments(self._held)
-        if len(self._held) > LONGEST:
-            raise Malformed(f"event {self.last + 1} is larger than {LONGEST} bytes")
-        return b"".join(ready) + comments
+        searched = len(self._held)
+        self._held += block
+        ready: list[bytes] = []
+        if (end := self._held.rfind(b"\n\n", max(searched - 1, 0))) >= 0:
+            ready = [self._event(event + b"\n\n") for event in self._take(end + 2)[:-2].split(b"\n\n")]
+            searched = 0
+        ready.append(self._take(_comments(self._held, searched)))
+        self._check_size(self._held)
+        return b"".join(ready)
 
     def cut(self) -> None:
         """The connection is gone, and with it the half of an event; the server will say it again."""
-        self._held = b""
+        self._held.clear()
         if self.end == "come back":
             self.end = ""
 
+    def _take(self, size: int) -> bytes:
+        taken = bytes(self._held[:size])
+        del self._held[:size]
+        return taken
+
+    def _check_size(self, event: bytes | bytearray) -> None:
+        if len(event) > LONGEST:
+            raise Malformed(f"event {self.last + 1} is larger than {LONGEST} bytes")
+
     def _event(self, text: bytes) -> bytes:
+        self._check_size(text)
         if self.end:
             return text if self.end != "come back" else b""
         decoder = sse.Decoder(LONGEST)
@@ -81,8 +97,9 @@ class Events:
         return text
 
     def _numbered(self, text: bytes, data: bytes, number: bytes) -> bytes:
-        if not number.isdigit() or int(number) > self.last + 1:
-            raise Malformed(f"after event {self.last} came {number.decode('latin-1')!r}")
+        known = number.isdigit() and len(number) <= LONGEST_NUMBER
+        if not known or int(number) > self.last + 1:
+            raise Malformed(f"after event {self.last} came {number[:LONGEST_NUMBER].decode('latin-1')!r}")
         if int(number) <= self.last:
             return b""
         self.last, self.parting = int(number), b""
@@ -96,9 +113,10 @@ class Events:
             self.end = "failed"
 
 
-def _comments(held: bytes) -> tuple[bytes, bytes]:
-    """The whole comment lines that `held` begins with (heartbeats, which no blank line follows), and the rest."""
+def _comments(held: bytearray, searched: int) -> int:
+    """Bytes of the whole comment lines that `held` begins with (heartbeats, which no blank line follows). A comment at
+    its front does not end within the first `searched` bytes."""
     size = 0
-    while held.startswith(b":", size) and (end := held.find(b"\n", size)) >= 0:
+    while held.startswith(b":", size) and (end := held.find(b"\n", max(size, searched))) >= 0:
         size = end + 1
-    return held[:size], held[size:]
+    return size

@@ -17,7 +17,9 @@ from typing import Literal
 from riverrun.clients.patience import Patience, Waiting
 
 PATH = "/chat/completions"
-LOCATION = re.compile(r"/chat/completions/([\w.-]+)$")
+LOCATION = re.compile(r"/chat/completions/([A-Za-z0-9_-]{1,128})\Z")
+"""No dots: an id becomes a part of a path."""
+
 KEY_BITS = 128
 KEYS_KEPT = 1024
 """Keys of failed attempts. Those of the last attempts are never asked for, so that the oldest must go at some time."""

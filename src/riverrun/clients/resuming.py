@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from random import Random
 
-from riverrun.clients.events import Events
+from riverrun.clients.events import Events, Malformed
 from riverrun.clients.patience import Patience, Waiting
 
 COME_AGAIN = frozenset({408, 425, 429, 502, 503, 504})
 """Statuses of a server (or of a proxy before it) that is busy or away for a while."""
+
+LONGEST_DELAY = 9
+"""Digits of a `retry-after` that is read."""
 
 DISAPPEARED = "the stream ended before [DONE], and the server could not go on with it"
 
@@ -28,14 +31,17 @@ class Resuming:
         self._waiting = Waiting(patience, min(patience.give_up_after, user), random)
         self._events = Events()
 
-    def feed(self, block: bytes) -> bytes:
-        """What of the stream can be handed on, whole events only. Raises Malformed."""
+    def feed(self, block: bytes, now: float) -> bytes:
+        """What of the stream can be handed on, whole events only. Raises Malformed, also when the patience is at its
+        end because bytes come but nothing new."""
         before = self._events.last
         ready = self._events.feed(block)
         if self._events.last > before:
             self._waiting.progress()
         elif ready:
             self._waiting.alive()
+        elif not self.asked_back and self._waiting.barren(now):
+            raise Malformed(f"after event {before} bytes came for long, but no new event; ask again")
         return ready
 
     @property
@@ -76,6 +82,6 @@ class Resuming:
 
 
 def retry_after(headers: Mapping[str, str]) -> float:
-    """Seconds, 0 without the header (or with a date, which a client's clock may not share)."""
+    """Seconds, 0 without the header or with another text (as a date, which a client's clock may not share)."""
     text = headers.get("retry-after", "")
-    return float(text) if text.isdigit() else 0.0
+    return float(text) if text.isascii() and text.isdigit() and len(text) <= LONGEST_DELAY else 0.0

@@ -35,7 +35,7 @@ class Body:
             ending: Exception | None = None
             try:
                 for block in self._stream:
-                    if ready := state.feed(block):
+                    if ready := state.feed(block, time.monotonic()):
                         yield ready
                     if state.asked_back:
                         break
