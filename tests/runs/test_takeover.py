@@ -93,6 +93,7 @@ async def orphan(
     head = Head(ID, CREATED, "local", raw, **more)  # type: ignore[arg-type]  # each test's own
     tape = await where.tapes.create(head, lambda signal: None)
     assert isinstance(tape, Own)
+    tape.head = head  # with its request, which tapes in memory need not keep
     if payloads:
         block = b"".join(frame(number, payload) for number, payload in enumerate(payloads, 1))
         tape.blocks.add(block, len(payloads))

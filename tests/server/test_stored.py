@@ -1,8 +1,8 @@
 """Stored completions, asked for by the official SDK, whose every call must work and parse."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from contextlib import aclosing, asynccontextmanager
 
 import pytest
 from openai import APIStatusError, AsyncOpenAI, AsyncStream
@@ -11,6 +11,10 @@ from openai.types.chat import ChatCompletion, ChatCompletionStoreMessage
 from riverrun.backends.scripted import Fail, Say, Wait, steps, text
 from riverrun.failures import Cause, Failure
 from riverrun.stream.deltas import Text
+from riverrun.tapes.contract import Tape
+from riverrun.tapes.memory import MemoryTapes
+from riverrun.tapes.retention import Retention
+from riverrun.tapes.room import Room
 from tests.runs.scenes import Scene
 from tests.server.served import run
 from tests.server.test_app import served
@@ -197,5 +201,41 @@ def test_what_failed_or_still_runs_is_not_listed() -> None:
             assert (await openai.chat.completions.list()).data == []
             with pytest.raises(APIStatusError):
                 await running
+
+    play(main())
+
+
+class Counting(MemoryTapes):
+    """Counts the stored tapes that were had from it."""
+
+    had = 0
+
+    async def stored(
+        self, tenant: str, *, after: str | None = None, newest_first: bool = False
+    ) -> AsyncGenerator[Tape, None]:
+        async with aclosing(super().stored(tenant, after=after, newest_first=newest_first)) as tapes:
+            async for tape in tapes:
+                self.had += 1
+                yield tape
+
+
+def test_a_page_takes_no_more_tapes_than_it_shows_and_one() -> None:
+    async def main() -> None:
+        tapes = Counting(Room(2**20, 2**20), Retention())
+        async with client(Scene(text("one"), tapes=tapes)) as openai:
+            ids = [(await created(openai, store=True)).id for _ in range(12)]
+            pages = [
+                ({"limit": 1}, [ids[0]], 2),
+                ({"limit": 2, "after": ids[5]}, ids[6:8], 3),
+                ({"limit": 3, "order": "desc"}, ids[:-4:-1], 4),
+                ({"limit": 2, "order": "desc", "after": ids[4]}, [ids[3], ids[2]], 3),
+            ]
+            for asked, shown, had in pages:
+                tapes.had = 0
+                page = await openai.chat.completions.list(**asked)  # type: ignore[arg-type]  # each row's own
+                assert ([each.id for each in page.data], page.has_more, tapes.had) == (shown, True, had)
+            with pytest.raises(APIStatusError) as raised:
+                await openai.chat.completions.list(after="chatcmpl-unknown")
+            assert raised.value.status_code == 400
 
     play(main())

@@ -9,9 +9,8 @@ import msgspec
 from riverrun.stream.flow import Ending
 from riverrun.tapes.blocks import Blocks
 from riverrun.tapes.contract import Head
-from riverrun.tapes.memory import MemoryTapes
 from riverrun.tapes.records import Begin, Block, Damaged, Ended, Reading
-from tests.simulation.replica import Replica
+from tests.simulation.replica import Remembering, Replica
 
 
 class Kept(msgspec.Struct):
@@ -42,13 +41,14 @@ def kept(folder: Path, replicas: list[Replica]) -> dict[str, Kept]:
 
 
 def _in_memory(replica: Replica) -> list[Kept]:
-    if not isinstance(replica.tapes, MemoryTapes):
+    if not isinstance(replica.tapes, Remembering):
         return []
-    tapes, owner = list(replica.tapes._tapes.values()), str(replica.number)
-    return [
-        Kept(tape.head, _whole(tape.blocks, tape.last), [(1, owner)], [tape.ending] if tape.ending else [])
-        for tape in tapes
-    ]
+    found = []
+    for tape in replica.tapes._tapes.values():
+        head = msgspec.structs.replace(tape.head, request=replica.tapes.requests[tape.head.id])
+        endings = [tape.ending] if tape.ending else []
+        found.append(Kept(head, _whole(tape.blocks, tape.last), [(1, str(replica.number))], endings))
+    return found
 
 
 def _whole(blocks: Blocks, last: int) -> bytes:

@@ -30,9 +30,10 @@ from riverrun.server.host import Host
 from riverrun.server.limits import HostLimits
 from riverrun.server.sockets import Listen
 from riverrun.store.ledger import SqliteLedger
-from riverrun.tapes.contract import Tapes
+from riverrun.tapes.contract import Head, Listener, Taken, Tapes
 from riverrun.tapes.file import FileTapes
 from riverrun.tapes.memory import MemoryTapes
+from riverrun.tapes.own import Own
 from riverrun.tapes.retention import Retention
 from riverrun.tapes.room import Room
 from tests.faults.scene import DIALECT
@@ -68,6 +69,18 @@ class Address:
 
     def close(self) -> None:
         """There is nothing to let go of."""
+
+
+class Remembering(MemoryTapes):
+    """Tapes in memory forget requests that nobody reads again; the checks read them."""
+
+    def __init__(self, room: Room, retention: Retention) -> None:
+        super().__init__(room, retention)
+        self.requests: dict[str, msgspec.Raw] = {}
+
+    async def create(self, head: Head, listener: Listener) -> Own | Taken:
+        self.requests[head.id] = head.request
+        return await super().create(head, listener)
 
 
 class Replica:
@@ -158,7 +171,7 @@ class Replica:
 
     def _tapes(self, random: Random, now: Callable[[], float]) -> Tapes:
         if self._plan.tapes == "memory":
-            return MemoryTapes(self.room, RETENTION)
+            return Remembering(self.room, RETENTION)
         folder, sockets = self._folder / "tapes", self._folder / "s"
         return FileTapes(folder, self.room, RETENTION, random, now, disk=self.disk, sockets=sockets)
 

@@ -194,6 +194,16 @@ class KeepingContract(TapesScenarios):
             listed = [tape.head.id async for tape in setting.there.stored("acme")]
             assert sorted(listed) == ["chatcmpl-1", "chatcmpl-2", "chatcmpl-3"]
             assert listed == [tape.head.id async for tape in setting.here.stored("acme")]
+            for tapes in (setting.here, setting.there):
+                newest = [tape.head.id async for tape in tapes.stored("acme", newest_first=True)]
+                assert newest == listed[::-1]
+                assert [tape.head.id async for tape in tapes.stored("acme", after=listed[0])] == listed[1:]
+                back = [tape.head.id async for tape in tapes.stored("acme", after=listed[1], newest_first=True)]
+                assert back == listed[:1]
+                for unknown in ("chatcmpl-4", "chatcmpl-5"):
+                    with pytest.raises(Failure) as raised:
+                        [tape async for tape in tapes.stored("acme", after=unknown)]
+                    assert (raised.value.status, raised.value.param) == (400, "after")
 
         self.run(scenario)
 

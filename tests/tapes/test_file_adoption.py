@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from riverrun.failures import Failure
 from riverrun.stream.flow import Finished
-from riverrun.tapes.contract import Committed, Taken
+from riverrun.tapes.contract import Committed, Listener, OwnTape, Taken
 from riverrun.tapes.disk import Disk
 from riverrun.tapes.file_journal import Tail
 from riverrun.tapes.file_places import LOCK
@@ -213,4 +213,73 @@ def test_a_key_whose_maker_died_before_it_made_the_tape_is_free_after_a_moment()
             await own(tapes, "chatcmpl-3", key=KEY)
 
     with folders() as where:
+        virtual.run(main(where))
+
+
+def odd_lock(content: bytes) -> Callable[[Path], object]:
+    def make(live: Path) -> None:
+        left_by_the_dead(live.parent, "half.tape", b"", owner="aaa").unlink()
+        (live / "aaa" / LOCK).write_bytes(content)
+
+    return make
+
+
+ODD: dict[str, Callable[[Path], object]] = {
+    "not UTF-8": odd_lock(b"\xff\xfe.sock"),
+    "a NUL": odd_lock(b"/tmp/a\0\0b.sock"),
+    "zeros": odd_lock(b"\0" * 40),
+    "a folder as lock": lambda live: (live / "aaa" / LOCK).mkdir(parents=True),
+    "a file as folder": lambda live: (live / "aaa").write_bytes(b"x"),
+    "a folder as tape": lambda live: (left_by_the_dead(live.parent, "b", b"").parent / "a.tape").mkdir(),
+    "a folder as leftover": lambda live: (left_by_the_dead(live.parent, "b", b"").parent / ".new-1").mkdir(),
+}
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD.keys())
+@pytest.mark.parametrize("running", [False, True])
+def test_one_odd_thing_keeps_nobody_else_waiting(
+    odd: Callable[[Path], object], running: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main(where: tuple[Path, Path]) -> None:
+        def leave() -> None:
+            (where[0] / "live").mkdir(parents=True, exist_ok=True)
+            odd(where[0] / "live")
+            left_by_the_dead(where[0], "chatcmpl-1.tape", b"".join(records()[:3]))
+
+        if not running:
+            leave()
+        adopting = Adopting()
+        async with file_tapes(where, adopting) as tapes:
+            if running:
+                leave()
+            await asyncio.sleep(10)
+            assert adopting.tapes.keys() == {"chatcmpl-1"}
+            adopting.tapes["chatcmpl-1"].close(Finished(), None)
+            assert (await opened(tapes)).ending == Finished()
+            await tapes.delete("acme", "chatcmpl-1")
+        said = [record.getMessage() for record in caplog.records]
+        assert len(said) == len(set(said)) <= 1
+
+    with folders() as where, caplog.at_level(logging.WARNING):
+        virtual.run(main(where))
+
+
+def test_whatever_goes_wrong_with_one_tape_is_logged_and_the_looking_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    class Stumbling(Adopting):
+        def adopt(self, tape: OwnTape) -> Listener:
+            if tape.head.id == "chatcmpl-1":
+                raise RuntimeError("a mistake")
+            return super().adopt(tape)
+
+    async def main(where: tuple[Path, Path]) -> None:
+        adopting = Stumbling()
+        async with file_tapes(where, adopting):
+            for number in (1, 2):
+                begin = encoded(Begin(head(f"chatcmpl-{number}"), 1, "/nowhere.sock"))
+                left_by_the_dead(where[0], f"chatcmpl-{number}.tape", begin)
+            await asyncio.sleep(5)
+            assert adopting.tapes.keys() == {"chatcmpl-2"}
+        assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info] == ["a mistake"]
+
+    with folders() as where, caplog.at_level(logging.WARNING):
         virtual.run(main(where))

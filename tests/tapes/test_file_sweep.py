@@ -50,7 +50,7 @@ def test_in_the_end_nothing_is_left() -> None:
 
 def test_over_the_bound_the_first_to_expire_goes_and_its_key_answers_410() -> None:
     async def main(where: Where) -> None:
-        async with file_tapes(where, bound=5000) as tapes:
+        async with file_tapes(where, bound=6000) as tapes:
             for number in range(3):
                 tape = await own(tapes, f"chatcmpl-{number}", key=f"{number}" * 64)
                 tape.append([b"x" * 2000])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 from riverrun.stream.flow import Cancelled
 from riverrun.tapes.blocks import Blocks
 from riverrun.tapes.own import InMemory, Own, Then
+from riverrun.tapes.spill import Spill
 from riverrun.wire.chunk import DONE
 from tests.tapes.contract import expected
 from tests.tapes.reader import Ears, Reader, head
@@ -84,7 +84,7 @@ def test_what_spilled_before_it_was_durable_is_not_read_before() -> None:
         for payload in (b"{}", b'"x"', DONE):
             it.append([payload])
         journal.waiting[0]()
-        blocks.spill(tempfile.gettempdir())
+        blocks.spill(Spill())
         reader = Reader().on(it)
         assert reader.bytes == expected([b"{}"])
         journal.waiting[1]()

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from riverrun.failures import Failure
@@ -57,5 +58,51 @@ def test_what_was_deleted_is_unknown_and_does_not_expire() -> None:
         await asyncio.sleep(11.0)
         assert await tapes.open("acme", tape.head.id) is None
         await tapes.close()
+
+    virtual.run(main())
+
+
+def test_the_answers_that_ended_first_go_first() -> None:
+    async def main() -> None:
+        tapes = MemoryTapes(Room(memory=1000, disk=0), Retention())
+        made = [await own(tapes, f"chatcmpl-{number}") for number in (1, 2, 3)]
+        for tape in made:
+            tape.append([b"x" * 400])
+        for tape in (made[1], made[0], made[2]):
+            tape.close(Cancelled(), None)
+        await own(tapes, "chatcmpl-4")
+        with pytest.raises(Failure) as raised:
+            await tapes.open("acme", "chatcmpl-2")
+        assert raised.value.status == 410
+        assert await tapes.open("acme", "chatcmpl-1") is made[0]
+        assert await tapes.open("acme", "chatcmpl-3") is made[2]
+        await tapes.close()
+
+    virtual.run(main())
+
+
+def test_requests_are_kept_where_they_are_read_again_and_count() -> None:
+    async def main() -> None:
+        room = Room(memory=10_000, disk=2**20)
+        tapes = MemoryTapes(room, Retention())
+        request = msgspec.Raw(b'{"model":"tiny","user":"%s"}' % (b"x" * 3000))
+        for number in range(10):
+            (await own(tapes, f"plain-{number}", request=request)).close(Cancelled(), None)
+        assert room.used < 100
+        kept = await own(tapes, "kept-0", request=request, store=True)
+        assert kept.head.request == request
+        assert 3000 < room.used < 4000
+        kept.close(Cancelled(), None)
+        live = [await own(tapes, f"kept-{number}", request=request, store=True) for number in (1, 2, 3)]
+        with pytest.raises(Failure) as raised:  # what has ended made room, once
+            await own(tapes, "kept-4", request=request, store=True)
+        assert raised.value.status == 503
+        with pytest.raises(Failure) as raised:
+            await tapes.open("acme", "kept-0")
+        assert raised.value.status == 410
+        live[0].close(Cancelled(), None)
+        await own(tapes, "kept-5", request=request, store=True)
+        await tapes.close()
+        assert (room.used, room.held) == (0, 0)
 
     virtual.run(main())

@@ -5,6 +5,9 @@ An answer of another tenant does not exist here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import aclosing
+
 import msgspec
 
 from riverrun.failures import Cause, Failure, bad_request
@@ -16,6 +19,7 @@ from riverrun.server.intent import cursor
 from riverrun.server.listing import cut, listed, page
 from riverrun.stream.flow import Cancelled, Ending, Finished, Refused
 from riverrun.tapes.contract import Tape, Tapes
+from riverrun.wire.jsonvalue import JsonObject
 from riverrun.wire.options import Metadata
 
 PREFIX = "/v1/chat/completions/"
@@ -85,14 +89,18 @@ class Completions:
         wanted = {
             name[len("metadata[") : -1]: value for name, value in exchange.query.items() if name.startswith("metadata[")
         }
-        tapes = []
-        async for tape in self._tapes.stored(grant.tenant):
-            fits = all(tape.metadata.get(name) == value for name, value in wanted.items())
-            if fits and isinstance(tape.ending, Finished) and asked.model in (None, stored.model(tape.head)):
-                tapes.append(tape)
-        piece = cut(tapes, [tape.head.id for tape in tapes], asked)
-        data = [stored.shown(tape, await tape.ended()) for tape in piece.things]
-        await exchange.json(listed(data, more=piece.more))
+        data: list[JsonObject] = []
+        more = False
+        kept = self._tapes.stored(grant.tenant, after=asked.after, newest_first=asked.order == "desc")
+        async with aclosing(kept) as tapes:
+            async for tape in tapes:
+                if not _fits(tape, wanted, asked.model):
+                    continue
+                more = len(data) == asked.limit
+                if more:
+                    break
+                data.append(stored.shown(tape, await tape.ended()))
+        await exchange.json(listed(data, more=more))
 
     async def _tape(self, exchange: Exchange, grant: Grant) -> Tape:
         id = exchange.path.removeprefix(PREFIX).partition("/")[0]
@@ -101,6 +109,12 @@ class Completions:
             raise _unknown(id)
         exchange.id = tape.head.id
         return tape
+
+
+def _fits(tape: Tape, wanted: Mapping[str, str], model: str | None) -> bool:
+    """Whether it is complete, and has this metadata and this model."""
+    alike = all(tape.metadata.get(name) == value for name, value in wanted.items())
+    return alike and isinstance(tape.ending, Finished) and model in (None, stored.model(tape.head))
 
 
 def _kept(tape: Tape) -> Tape:

@@ -1,25 +1,27 @@
-"""The events of one tape, as they were appended: in memory, and beyond a bound in a file that has no name.
+"""The events of one tape, as they were appended: in memory, and beyond a bound in the file of what was spilled.
 
 A replay is what was sent, not what could be rendered again.
 """
 
 from __future__ import annotations
 
-import os
-import tempfile
 from bisect import bisect_right
 from collections.abc import Callable
+
+from riverrun.tapes.spill import Range, Spill
 
 PIECE = 256 * 1024
 """Bytes that are read back from the file at once, about: a slow reader of a long answer costs no more."""
 
 
 class Blocks:
-    """`resized` is told by how many bytes the memory that it takes has changed."""
+    """`resized` is told by how many bytes the memory that the events take has changed, and that of what is beside."""
 
-    def __init__(self, resized: Callable[[int], None] | None = None) -> None:
+    def __init__(self, resized: Callable[[int, int], None] | None = None) -> None:
         self.size = 0
         """Bytes of all events."""
+        self.beside = 0
+        """Bytes in memory that belong to the tape and can't be spilled: its request."""
         self.dropped = False
         """Nothing of them can be read any more."""
         self._blocks: list[bytes] = []  # one per append
@@ -31,8 +33,12 @@ class Blocks:
         self._blocks.append(block)
         self._lasts.append(last)
         self.size += len(block)
-        if self._resized is not None:
-            self._resized(len(block))
+        self._tell(len(block))
+
+    def hold(self, size: int) -> None:
+        """So many bytes are kept beside the events, as long as these."""
+        self.beside += size
+        self._tell(0, size)
 
     def after(self, number: int) -> tuple[bytes, int]:
         """Some whole events from the one after `number` on, which must be there, and the last one's number."""
@@ -49,11 +55,11 @@ class Blocks:
         events = b"".join([before, *self._blocks]).split(b"\n\n")[:-1]
         return [event.partition(b"\ndata: ")[2] for event in events]
 
-    def spill(self, folder: str) -> int:
+    def spill(self, file: Spill) -> int:
         """Moves what is in memory to the file; returns how many bytes. Raises OSError: then it is all still here."""
         if not self._blocks:
             return 0
-        spilled = self._spilled or _Spilled(folder)
+        spilled = self._spilled or _Spilled(file)
         spilled.add(self._blocks, self._lasts)
         self._spilled = spilled
         return self._let_go()
@@ -62,6 +68,8 @@ class Blocks:
         """Nothing of it is needed any more."""
         self.dropped = True
         self._let_go()
+        beside, self.beside = self.beside, 0
+        self._tell(0, -beside)
         if self._spilled is not None:
             self._spilled.close()
             self._spilled = None
@@ -69,60 +77,49 @@ class Blocks:
     def _let_go(self) -> int:
         freed = sum(map(len, self._blocks))
         self._blocks, self._lasts = [], []
-        if self._resized is not None:
-            self._resized(-freed)
+        self._tell(-freed)
         return freed
+
+    def _tell(self, events: int, beside: int = 0) -> None:
+        if self._resized is not None:
+            self._resized(events, beside)
 
 
 class _Spilled:
     """The older events, in pieces of about PIECE bytes."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, file: Spill) -> None:
         self.last = 0
-        self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115  # it lives as long as its tape
-        self._ends: list[int] = []  # where each piece ends in the file
+        self._file = file
+        self._ranges: list[Range] = []  # where each piece lies
         self._lasts: list[int] = []
 
     def add(self, blocks: list[bytes], lasts: list[int]) -> None:
         piece: list[bytes] = []
-        pieces: list[tuple[bytes, int]] = []
+        pieces: list[bytes] = []
+        ends: list[int] = []
         size = 0
         for block, last in zip(blocks, lasts, strict=True):
             piece.append(block)
             size += len(block)
             if size >= PIECE or last == lasts[-1]:
-                pieces.append((b"".join(piece), last))
+                pieces.append(b"".join(piece))
+                ends.append(last)
                 piece, size = [], 0
-        end = self._ends[-1] if self._ends else 0
-        ends = []
-        for data, _ in pieces:
-            _write(self._file.fileno(), data, end)
-            end += len(data)
-            ends.append(end)
-        self._ends += ends  # only now: a disk that was full half-way has changed nothing
-        self._lasts += [last for _, last in pieces]
+        self._ranges += self._file.write(pieces)
+        self._lasts += ends
         self.last = self._lasts[-1]
 
     def after(self, number: int) -> tuple[bytes, int]:
         index = bisect_right(self._lasts, number)
-        return self._read(index), self._lasts[index]
+        return self._file.read(self._ranges[index]), self._lasts[index]
 
     def whole(self) -> bytes:
-        return b"".join(map(self._read, range(len(self._ends))))
+        return b"".join(map(self._file.read, self._ranges))
 
     def close(self) -> None:
-        self._file.close()
-
-    def _read(self, index: int) -> bytes:
-        start = self._ends[index - 1] if index else 0
-        return os.pread(self._file.fileno(), self._ends[index] - start, start)
-
-
-def _write(file: int, data: bytes, at: int) -> None:
-    view = memoryview(data)
-    while view:
-        written = os.pwrite(file, view, at)
-        view, at = view[written:], at + written
+        self._file.release(self._ranges)
+        self._ranges = []
 
 
 def durable(block: bytes, last: int, end: int) -> bytes:

@@ -6,7 +6,7 @@ buffer: each has a cursor, and a slow one stalls nobody.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Literal, Protocol
 
 import msgspec
@@ -154,8 +154,13 @@ class Tapes(Protocol):
     async def annotate(self, tape: Tape, metadata: Mapping[str, str]) -> None:
         """Replaces the metadata of a stored completion."""
 
-    def stored(self, tenant: str) -> AsyncIterator[Tape]:
-        """The tenant's tapes with `store`, the oldest first."""
+    def stored(
+        self, tenant: str, *, after: str | None = None, newest_first: bool = False
+    ) -> AsyncGenerator[Tape, None]:
+        """The tenant's tapes with `store`, the oldest first or last, and only those behind the one with the id `after`.
+
+        Each is opened when it is asked for, and let go when the next is. Raises Failure 400: no tape `after`.
+        """
 
     async def note(self, name: str, value: bytes, seconds: float) -> None:
         """Keeps a small value for so long, for every process that shares these tapes."""

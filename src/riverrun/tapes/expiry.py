@@ -41,11 +41,12 @@ class Expiry:
 
     def _fire(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = None
-        while self._due and self._due[0][0] <= loop.time():
-            _, number, thing = heappop(self._due)
-            known = self._calls.get(thing)
-            if known is not None and known[0] == number:
-                del self._calls[thing]
-                known[1]()
-        if self._due:
+        try:
+            while self._due and self._due[0][0] <= loop.time():
+                _, number, thing = heappop(self._due)
+                known = self._calls.get(thing)
+                if known is not None and known[0] == number:
+                    del self._calls[thing]
+                    known[1]()
+        finally:  # a call that failed keeps nothing else from its time
             self._set(loop)

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from random import Random
-
-import msgspec
 
 from riverrun.failures import Cause, Failure
 from riverrun.tapes.contract import Adopter, Head, Listener, Taken, Tape
@@ -26,8 +24,11 @@ from riverrun.tapes.file_home import Home
 from riverrun.tapes.file_keys import Keys
 from riverrun.tapes.file_owned import Owned
 from riverrun.tapes.file_places import Places, digest
+from riverrun.tapes.file_shelf import Shelf
 from riverrun.tapes.file_socket import Ask, Owner, private_folder, tell
 from riverrun.tapes.file_sweep import Sweep
+from riverrun.tapes.file_volume import Volume
+from riverrun.tapes.order import behind
 from riverrun.tapes.own import Own, unwritable
 from riverrun.tapes.records import Begin, NewerFormat
 from riverrun.tapes.retention import Retention, expired
@@ -51,6 +52,9 @@ ORPHANED = 60.0
 DAY = 24 * 3600.0
 """Seconds, beyond a tape's retention, for what must outlive it: no stream is longer."""
 
+Read = Callable[[str, Path], Awaitable[FileCopy | None]]
+"""How a tenant's tape is had from its file, where it is not ours."""
+
 
 @contextmanager
 def writing() -> Iterator[None]:
@@ -67,12 +71,16 @@ def reading() -> Iterator[None]:
     except OSError as error:
         raise unreadable(error) from error
     except NewerFormat as error:
-        raise Failure(Cause.STORAGE, f"This completion can't be read here: {error}.") from error
+        raise Newer(Cause.STORAGE, f"This completion can't be read here: {error}.") from error
+
+
+class Newer(Failure):
+    """A tape of a later riverrun."""
 
 
 class FileTapes:
     """`root` is the folder; `random` must differ between processes; `now` gives Unix seconds. `largest`: bytes of
-    events that one stream may have; `bound`: bytes that all ended tapes may take on disk; `sockets`: a private folder
+    events that one stream may have; `bound`: bytes that all tapes may take on disk; `sockets`: a private folder
     with a short path, by default one in $XDG_RUNTIME_DIR or in the temporary folder."""
 
     shared = True
@@ -96,11 +104,13 @@ class FileTapes:
         self._sockets = sockets or private_folder()
         self._places = places = Places(root, f"{random.getrandbits(64):016x}", disk or Disk())
         self._keys = Keys(places, now)
-        self._sweep = Sweep(places, self._keys, retention, now, bound)
+        self._sweep = Sweep(places, self._keys, retention, now)
+        self._volume = Volume(places, bound, self._sweep.expire)
+        self._shelf = Shelf(places)
         self._expiry = Expiry()
         self._orphaned = asyncio.Event()
-        self._home = Home(places)
-        self._owned = Owned(places, self._keys, room, retention, now, largest, self._expiry)
+        self._home = Home(places, now)
+        self._owned = Owned(places, self._keys, room, retention, now, largest, self._expiry, self._volume.grew)
         self._copies = Copies(places, room, self._expiry, self._orphaned.set)
         self._owner = Owner(self._owned.live, {"cancel": self._owned.cancel, "delete": self._drop})
         self._watching: asyncio.Task[None] | None = None
@@ -131,21 +141,18 @@ class FileTapes:
     async def create(self, head: Head, listener: Listener) -> Own | Taken:
         if self._room.full:
             self._copies.make_room()
+            self._owned.make_room()
         with writing():
             taken = self._keys.taken(head.key) if head.key else None
             if taken is None:
+                await self._volume.admit()
                 self._room.admit()
                 until = self._now() + self._retention.of(head) + self._retention.gone
                 taken = self._keys.claim(head, until) if head.key else None
             return taken or await self._create(head, listener)
 
     async def open(self, tenant: str, id: str) -> Tape | None:
-        with reading():
-            tape = self._owned.live(id) or await self._found(tenant, id)
-            if tape is None or tape.head.tenant != tenant:
-                return None
-            self._refresh(tape)
-            return tape
+        return await self._open(tenant, id, self._copies.of)
 
     async def cancel(self, tape: Tape) -> None:
         """Raises Failure where its owner can't be reached for a while."""
@@ -165,41 +172,48 @@ class FileTapes:
                 await self._keys.forget(head.key, head.id)
 
     async def delete(self, tenant: str, id: str) -> None:
-        with reading():
-            head = self._sweep.head(id)
+        """A later riverrun's tape is known to be the tenant's by its list. Raises Failure 404: it is not in there."""
+        try:
+            with reading():
+                head = self._sweep.head(id)
+        except Newer:
+            return await self._delete_listed(tenant, id)
         if head is None or head.tenant != tenant:
             return
-        self._drop(id)
         with writing():
-            await asyncio.gather(*(tell(socket, Ask(delete=id)) for socket in self._home.neighbours()))
-            while (path := self._places.find(id)) is not None:
-                self._places.drop(path)
+            await self._remove(id)
             self._sweep.forget(head)
         await self.forget_key(head)
 
     async def annotate(self, tape: Tape, metadata: Mapping[str, str]) -> None:
-        """Into a file of its own, so that it is the same for tapes that are live somewhere and for ended ones."""
-        until = self._now() + self._retention.stored + DAY
         with writing():
-            self._places.put(self._places.metadata / tape.head.id, msgspec.json.encode(dict(metadata)), until)
+            self._shelf.annotate(tape.head.id, metadata, self._now() + self._retention.stored + DAY)
+        tape.metadata = dict(metadata)
 
-    async def stored(self, tenant: str) -> AsyncIterator[Tape]:
-        folder = self._places.stored / digest(tenant)
+    async def stored(
+        self, tenant: str, *, after: str | None = None, newest_first: bool = False
+    ) -> AsyncGenerator[Tape, None]:
         with reading():
-            names = sorted(self._places.names(folder))
-        for name in names:
-            created, _, id = name.partition("-")
+            markers = {marker.id: marker for marker in self._shelf.markers(tenant)}
+        for id in behind(list(markers), after, newest_first=newest_first):
+            marker = markers[id]
             try:
-                tape = await self.open(tenant, id)
+                tape = await self._open(tenant, id, self._copies.glimpse)
+            except Newer as newer:
+                self._shelf.say(f"{id} is left out of the list of its tenant: {newer.message}")
+                continue
             except Failure as failure:
                 if failure.cause is not Cause.EXPIRED:
                     raise
                 continue
             if tape is not None:
-                yield tape
-            elif int(created) + ORPHANED < self._now():
+                try:
+                    yield tape
+                finally:
+                    self._copies.done(tape)
+            elif marker.created + ORPHANED < self._now():
                 with writing():
-                    self._places.drop(folder / name)
+                    self._places.drop(marker.path)
 
     async def note(self, name: str, value: bytes, seconds: float) -> None:
         with writing():
@@ -223,7 +237,25 @@ class FileTapes:
                 self._sweep.forget(head)
             await self.forget_key(head)
             raise
+        self._volume.grew(size)
         return self._owned.take(head, file, size, listener)
+
+    async def _delete_listed(self, tenant: str, id: str) -> None:
+        with reading():
+            marker = self._shelf.marker(tenant, id)
+        if marker is None:
+            raise Failure(Cause.UNKNOWN_ID, f"There is no completion {id!r} here.", param="completion_id")
+        with writing():
+            await self._remove(id)
+            self._places.drop(marker)
+            self._places.drop(self._places.metadata / id)
+
+    async def _remove(self, id: str) -> None:
+        """A tape goes, wherever it is. Raises OSError."""
+        self._drop(id)
+        await asyncio.gather(*(tell(socket, Ask(delete=id)) for socket in self._home.neighbours()))
+        while (path := self._places.find(id)) is not None:
+            self._places.drop(path)
 
     def _adopt(self, adopter: Adopter, found: Found) -> None:
         """A dead owner's tape, whose file is ours now."""
@@ -237,14 +269,22 @@ class FileTapes:
         self._copies.drop(id)
         return True
 
-    async def _found(self, tenant: str, id: str) -> Tape | None:
+    async def _open(self, tenant: str, id: str, copy: Read) -> Tape | None:
+        with reading():
+            tape = self._owned.live(id) or await self._found(tenant, id, copy)
+            if tape is None or tape.head.tenant != tenant:
+                return None
+            self._refresh(tape)
+            return tape
+
+    async def _found(self, tenant: str, id: str, copy: Read) -> Tape | None:
         """A tape of others, or one that has ended. Raises Failure: expired."""
         while (path := self._places.find(id)) is not None and not self._past(path):
             own = self._owned.ended(id)
             if own is not None:
                 return own
             with suppress(FileNotFoundError):  # it moved on while we looked
-                return await self._copies.of(tenant, path)
+                return await copy(tenant, path)
         if self._places.is_gone(tenant, id, self._now()):
             raise expired(id)
         return None
@@ -258,8 +298,8 @@ class FileTapes:
 
     def _refresh(self, tape: Tape) -> None:
         if tape.head.store:
-            data = self._places.small(self._places.metadata / tape.head.id)
-            tape.metadata = msgspec.json.decode(data, type=dict[str, str]) if data is not None else tape.metadata
+            replaced = self._shelf.metadata(tape.head.id)
+            tape.metadata = tape.metadata if replaced is None else replaced
 
     def _note(self, name: str) -> Path:
         return self._places.notes / digest(name)
@@ -276,15 +316,19 @@ class FileTapes:
                 async with asyncio.timeout(LOOK):
                     await self._orphaned.wait()
             self._orphaned.clear()
-            self._owned.settle_rest()  # soon: until then readers of a stream that broke off come back in vain
-            if not adopter.draining:
-                await adoption.look()
-            if loop.time() - swept >= SWEEP:
-                swept = loop.time()
-                await self._tidy()
+            try:
+                self._owned.settle_rest()  # soon: until then readers of a stream that broke off come back in vain
+                if not adopter.draining:
+                    await adoption.look()
+                if loop.time() - swept >= SWEEP:
+                    swept = loop.time()
+                    await self._tidy()
+            except Exception:  # whatever it is, the tapes of the dead must not wait for a restart
+                log.exception("the tapes in %s could not be looked after; it is tried again", self._places.root)
 
     async def _tidy(self) -> None:
         try:
             await self._sweep.sweep()
+            await self._volume.fit()
         except OSError as error:
             log.warning("the tapes in %s can't be tidied up now: %s", self._places.root, error)

@@ -17,6 +17,7 @@ import msgspec
 from riverrun.tapes.contract import Committed, Head
 from riverrun.tapes.file_journal import Tail
 from riverrun.tapes.file_places import LOCK, TAPE, Places
+from riverrun.tapes.file_socket import LONGEST_PATH, is_socket
 from riverrun.tapes.records import Begin, Block, Ended, NewerFormat, Record, encoded
 
 log = logging.getLogger("riverrun.tapes")
@@ -66,11 +67,15 @@ class Adoption:
     async def look(self) -> None:
         """Takes whatever dead owners left. Never raises for what it finds: what fails is tried again the next time."""
         try:
-            for folder in self._places.owners():
-                if folder.name != self._places.owner:
-                    await self._judge(folder)
+            folders = [folder for folder in self._places.owners() if folder.name != self._places.owner]
         except OSError as error:
             self._say(f"can't look for the tapes of dead processes in {self._places.live}: {error}")
+            return
+        for folder in folders:
+            try:
+                await self._judge(folder)
+            except OSError as error:
+                self._say(f"can't look for the tapes of a dead process in {folder}: {error}")
 
     async def _judge(self, folder: Path) -> None:
         disk = self._places.disk
@@ -80,27 +85,30 @@ class Adoption:
             return
         try:
             if disk.lock(lock):
-                socket = disk.read(lock, 4096, 0).decode()
+                socket = disk.read(lock, LONGEST_PATH + 1, 0)
                 await self._empty(folder)
-                self._remove(folder, Path(socket))
+                self._remove(folder, socket)
         finally:
             disk.close(lock)
 
     async def _empty(self, folder: Path) -> None:
         for name in sorted(self._places.disk.names(folder)):
             path = folder / name
-            if name.endswith(TAPE):
-                await self._take(path)
-            elif name != LOCK:
-                self._places.drop(path)
+            try:
+                if name.endswith(TAPE):
+                    await self._take(path)
+                elif name != LOCK:
+                    self._places.drop(path)
+            except OSError as error:  # the others are not to wait for this one
+                self._say(f"{path}, which a dead process left, can't be taken over now: {error}")
 
-    def _remove(self, folder: Path, socket: Path) -> None:
+    def _remove(self, folder: Path, socket: bytes) -> None:
         """The folder of a dead process, unless something had to stay in it."""
         disk = self._places.disk
         if disk.names(folder) == [LOCK]:
-            if socket.suffix == ".sock":
+            if is_socket(socket):
                 with suppress(OSError):
-                    disk.unlink(socket)
+                    disk.unlink(Path(os.fsdecode(socket)))
             disk.unlink(folder / LOCK)
             disk.remove_folder(folder)
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from riverrun.failures import Cause, Failure
-from riverrun.tapes.contract import Head
+from riverrun.tapes.contract import Head, Tape
 from riverrun.tapes.expiry import Expiry
 from riverrun.tapes.file_copy import FileCopy, copied
 from riverrun.tapes.file_journal import Tail
@@ -38,10 +38,24 @@ class Copies:
         if copy is not None:
             copy.read_on()
         if copy is None or copy.lost is not None:
-            copy = await self._read(tenant, path)
+            read = await self._read(tenant, path)
+            copy = self._shared(read, path) if read is not None else None
         if copy is not None:
             self._keep(copy)
         return copy
+
+    async def glimpse(self, tenant: str, path: Path) -> FileCopy | None:
+        """As `of`, for whoever says `done` right after: a copy that nobody else has is not kept."""
+        copy = self._copies.get(path.stem)
+        if copy is None or copy.lost is not None:
+            return await self._read(tenant, path)
+        copy.read_on()
+        return copy
+
+    def done(self, tape: Tape) -> None:
+        """What was only glimpsed at goes."""
+        if isinstance(tape, FileCopy) and self._copies.get(tape.head.id) is not tape:
+            self._free(tape)
 
     def drop(self, id: str) -> None:
         """It was deleted."""
@@ -84,7 +98,7 @@ class Copies:
                 self._room.free(blocks)
                 with suppress(OSError):
                     disk.close(file)
-        return self._shared(copy, path) if copy is not None else None
+        return copy
 
     def _shared(self, copy: FileCopy, path: Path) -> FileCopy:
         """The one that all use: somebody may have read the same file meanwhile."""

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 
 from riverrun.tapes.file_places import LOCK, Places, full
+from riverrun.tapes.file_socket import is_socket
 from riverrun.tapes.records import Begin, encoded
+
+TICK = 1e-6
+"""Seconds: what two moments differ by, at least, as a file's time has them."""
 
 
 class Home:
-    """`socket` is how others reach us."""
+    """`socket` is how others reach us; `now` gives Unix seconds."""
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: Places, now: Callable[[], float]) -> None:
         self.socket = ""
+        self._now = now
+        self._latest = 0.0
         self._places = places
         self._disk = places.disk
         self._lock = -1
@@ -24,7 +31,7 @@ class Home:
         self._disk.folder(new)
         lock = self._disk.open(new / LOCK, os.O_RDWR | os.O_CREAT)
         try:
-            if self._disk.append(lock, [socket.encode()]) != len(socket.encode()):
+            if self._disk.append(lock, [os.fsencode(socket)]) != len(os.fsencode(socket)):
                 raise full()
             if not self._disk.lock(lock):
                 raise OSError(f"{new} belongs to another process")
@@ -51,6 +58,7 @@ class Home:
         if head.store:
             self._disk.folder(self._places.marker(head).parent)
             self._disk.close(self._disk.open(self._places.marker(head), os.O_WRONLY | os.O_CREAT))
+            self._disk.stamp(self._places.marker(head), self._moment())
         new = self._places.passing()
         file = self._disk.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND)
         try:
@@ -64,8 +72,13 @@ class Home:
             raise
         return file, len(data)
 
+    def _moment(self) -> float:
+        """Now; always later than the one before, so that lists are in the order of making."""
+        self._latest = max(self._now(), self._latest + TICK)
+        return self._latest
+
     def neighbours(self) -> list[str]:
         """The sockets of all other processes, dead or alive. Raises OSError."""
         data = [self._places.small(folder / LOCK) for folder in self._places.owners()]
-        sockets = [each.decode() for each in data if each is not None]
+        sockets = [os.fsdecode(each) for each in data if each is not None and is_socket(each)]
         return [socket for socket in sockets if socket != self.socket]

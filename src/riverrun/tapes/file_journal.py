@@ -20,9 +20,12 @@ PIECE = 256 * 1024
 
 
 class FileJournal:
-    """A journal that is durable as soon as write(2) returns. `size` is that of the whole records in `file`."""
+    """A journal that is durable as soon as write(2) returns. `size` is that of the whole records in `file`; `grew` is
+    told how many bytes were written."""
 
-    def __init__(self, disk: Disk, file: int, size: int, now: Callable[[], float]) -> None:
+    def __init__(
+        self, disk: Disk, file: int, size: int, now: Callable[[], float], grew: Callable[[int], object]
+    ) -> None:
         self.open = True
         self.ended = False
         """Whether its last record is in it."""
@@ -31,6 +34,7 @@ class FileJournal:
         self._file = file
         self._size = size
         self._now = now
+        self._grew = grew
 
     def block(self, block: bytes, last: int, then: Then) -> None:
         self.write(encoded_block(block, last))
@@ -61,6 +65,7 @@ class FileJournal:
                 self._cut()
             raise
         self._size += size
+        self._grew(size)
 
     def stop(self) -> None:
         """Nothing more is written, whoever tries."""

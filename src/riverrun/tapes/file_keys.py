@@ -93,7 +93,8 @@ class Keys:
         return abs(now - found.at) > CRASHED
 
     def _take_away(self, path: Path, judge: Callable[[_Key], bool]) -> bool:
-        """Removes it if `judge` says so. False: somebody else is at it, or was quicker."""
+        """Removes it if `judge` says so. Whether that is settled: it went, is gone already, or is to stay; False: it
+        could not be judged, because somebody else is at it, or was quicker."""
         disk = self._places.disk
         try:
             file = disk.open(path)

@@ -25,7 +25,7 @@ GRACE = 10.0
 
 
 class Owned:
-    """`largest`: bytes of events that one stream may have."""
+    """`largest`: bytes of events that one stream may have. `grew` is told how many bytes were written to tapes."""
 
     def __init__(
         self,
@@ -36,6 +36,7 @@ class Owned:
         now: Callable[[], float],
         largest: int | None,
         expiry: Expiry,
+        grew: Callable[[int], object],
     ) -> None:
         self._places = places
         self._keys = keys
@@ -44,13 +45,14 @@ class Owned:
         self._now = now
         self._largest = largest
         self._expiry = expiry
+        self._grew = grew
         self._tapes: dict[str, Own] = {}
         self._journals: dict[str, FileJournal] = {}  # of those whose files are not among the ended ones yet
         self._unfinished: set[str] = set()  # what was logged of them
 
     def take(self, head: Head, file: int, size: int, listener: Listener) -> Own:
         """A tape whose file is open, and has `size` bytes."""
-        journal = FileJournal(self._places.disk, file, size, self._now)
+        journal = FileJournal(self._places.disk, file, size, self._now, self._grew)
         own = Own(head, self._room.blocks(), journal, listener, self._over, self._largest)
         self._tapes[head.id], self._journals[head.id] = own, journal
         return own
@@ -88,6 +90,12 @@ class Owned:
             journal.stop()
         if own is not None:
             self._end(own, deleted())
+
+    def make_room(self) -> None:
+        """What has ended, and nobody reads, goes from memory."""
+        for own in list(self._tapes.values()):
+            if own.ending is not None and not own.read:
+                self._let_go(own)
 
     def close(self) -> None:
         """What still runs is left to others; nothing of ours is written from here on."""

@@ -5,7 +5,7 @@ live/OWNER/ID.tape           written by a process that lives as long as it locks
 ended/ID.tape                changed (mtime) when it expires, as everything below
 keys/DIGEST                  the tape that an idempotency key names
 gone/ID                      there was such a tape; holds its tenant's digest
-stored/TENANT/CREATED-ID     for lists
+stored/TENANT/CREATED-ID     for lists; changed (mtime) when it was made
 metadata/ID                  what replaced a completion's own
 notes/DIGEST
 damaged/                     what was found and is not ours
@@ -31,6 +31,8 @@ TAPE = ".tape"
 LOCK = ".lock"
 PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 LARGEST_SMALL = 1024 * 1024
+MISSING = (FileNotFoundError, NotADirectoryError)
+"""What is where a folder of ours could be need not be one."""
 
 
 def digest(text: str) -> str:
@@ -109,14 +111,14 @@ class Places:
         """When it expires, in Unix seconds; 0: it is not there."""
         try:
             return self.disk.look(path).mtime
-        except FileNotFoundError:
+        except MISSING:
             return 0.0
 
     def names(self, folder: Path) -> list[str]:
         """What is in a folder that need not be there."""
         try:
             return self.disk.names(folder)
-        except FileNotFoundError:
+        except MISSING:
             return []
 
     def is_gone(self, tenant: str, id: str, now: float) -> bool:
@@ -129,10 +131,12 @@ class Places:
         """The content of a small file; None: there is none."""
         try:
             file = self.disk.open(path)
-        except FileNotFoundError:
+        except MISSING:
             return None
         try:
             return self.disk.read(file, LARGEST_SMALL, 0)
+        except IsADirectoryError:
+            return None
         finally:
             self.disk.close(file)
 

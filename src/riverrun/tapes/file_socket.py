@@ -195,6 +195,11 @@ def _failure(line: bytes) -> Failure | None:
     return None
 
 
+def is_socket(path: bytes) -> bool:
+    """Whether this, as a lock file says it, can be the path of a socket of ours."""
+    return path.endswith(b".sock") and len(path) <= LONGEST_PATH and b"\0" not in path
+
+
 def private_folder() -> Path:
     """Where sockets are by default: `riverrun` in $XDG_RUNTIME_DIR, or a folder of this user in the temporary one."""
     runtime = os.environ.get("XDG_RUNTIME_DIR")

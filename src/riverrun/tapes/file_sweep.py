@@ -1,39 +1,30 @@
-"""What is no longer kept is removed: what has expired, and the first to expire where ended tapes take too much room.
+"""What is no longer kept is removed: what has expired, and whatever lies beside a tape that goes.
 
 Any number of processes may sweep the same folder at once.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from riverrun.tapes.contract import Head
-from riverrun.tapes.disk import Found
 from riverrun.tapes.file_copy import head_of
 from riverrun.tapes.file_journal import Tail
 from riverrun.tapes.file_keys import Keys
 from riverrun.tapes.file_places import Places, digest
+from riverrun.tapes.file_volume import every
 from riverrun.tapes.records import NewerFormat
 from riverrun.tapes.retention import Retention
 
-STRIDE = 200
-"""Files after which the loop gets its turn."""
-
 
 class Sweep:
-    """`room` is how many bytes all ended tapes together may take."""
-
-    def __init__(
-        self, places: Places, keys: Keys, retention: Retention, now: Callable[[], float], room: int | None
-    ) -> None:
+    def __init__(self, places: Places, keys: Keys, retention: Retention, now: Callable[[], float]) -> None:
         self._places = places
         self._keys = keys
         self._retention = retention
         self._now = now
-        self._room = room
 
     async def sweep(self) -> None:
         """Raises OSError; what was not done is done the next time."""
@@ -47,24 +38,22 @@ class Sweep:
             (places.notes, self.note),
         ]
         for folder, remove in expired:
-            async for path, found in self._all(folder):
+            async for path, found in every(places.disk, folder):
                 if found.mtime <= self._now():
                     remove(path)
-        if self._room is not None:
-            await self._fit(self._room)
 
-    def expire(self, path: Path) -> None:
-        """An ended tape is no longer kept; for a while it is known that there was one."""
+    def expire(self, path: Path) -> bool:
+        """An ended tape is no longer kept; for a while it is known that there was one. Whether it went."""
         try:
             head = self._head(path)
         except (FileNotFoundError, NewerFormat):
-            return
+            return False
         if head is not None:
             with suppress(OSError):  # a full disk: then it is unknown at once
                 until = self._now() + self._retention.gone
                 self._places.put(self._places.gone / head.id, digest(head.tenant).encode(), until)
             self.forget(head)
-        self._places.drop(path)
+        return self._places.drop(path)
 
     def forget(self, head: Head) -> None:
         """What lies beside a tape."""
@@ -97,19 +86,3 @@ class Sweep:
             with suppress(FileExistsError):
                 places.disk.link(aside, path)
         places.drop(aside)
-
-    async def _fit(self, room: int) -> None:
-        kept = [(found.mtime, found.size, path) async for path, found in self._all(self._places.ended)]
-        total = sum(size for _, size, _ in kept)
-        for _, size, path in sorted(kept):
-            if total <= room:
-                return
-            self.expire(path)
-            total -= size
-
-    async def _all(self, folder: Path) -> AsyncIterator[tuple[Path, Found]]:
-        """The files of a folder. There may be very many, so others have their turn in between."""
-        for number, (name, found) in enumerate(self._places.disk.files(folder), 1):
-            yield folder / name, found
-            if number % STRIDE == 0:
-                await asyncio.sleep(0)

@@ -26,6 +26,7 @@ class Log:
     def __init__(self, head: Head, blocks: Blocks, readers: Callable[[bool], None]) -> None:
         self.head = head
         self.blocks = blocks
+        blocks.hold(len(bytes(head.request)))
         self.last = 0
         self.ending: Ending | None = None
         self.usage: CompletionUsage | None = None

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
+
+import msgspec
 
 from riverrun.tapes.contract import Adopter, Head, Listener, Taken, Tape
 from riverrun.tapes.expiry import Expiry
+from riverrun.tapes.order import behind
 from riverrun.tapes.own import InMemory, Own
 from riverrun.tapes.retention import Retention, deleted, expired
 from riverrun.tapes.room import Room
@@ -24,6 +27,7 @@ class MemoryTapes:
         self._retention = retention
         self._largest = largest
         self._tapes: dict[str, Own] = {}
+        self._ended: dict[str, Own] = {}  # of these; what ended first comes first
         self._keys: dict[str, Taken] = {}
         self._gone: dict[str, str] = {}  # id to tenant
         self._notes: dict[str, bytes] = {}  # oldest first
@@ -40,6 +44,8 @@ class MemoryTapes:
         self._room.admit()
         if head.key:
             self._keys[head.key] = Taken(head.id, head.digest)
+        if not head.store:  # nobody reads it again: nobody goes on with a tape of another process here
+            head = msgspec.structs.replace(head, request=msgspec.Raw(b"{}"))
         tape = Own(head, self._room.blocks(), self._journal, listener, self._over, self._largest)
         self._tapes[head.id] = tape
         return tape
@@ -72,9 +78,13 @@ class MemoryTapes:
     async def annotate(self, tape: Tape, metadata: Mapping[str, str]) -> None:
         tape.metadata = dict(metadata)
 
-    async def stored(self, tenant: str) -> AsyncIterator[Tape]:
-        for tape in list(self._tapes.values()):
-            if tape.head.store and tape.head.tenant == tenant:
+    async def stored(
+        self, tenant: str, *, after: str | None = None, newest_first: bool = False
+    ) -> AsyncGenerator[Tape, None]:
+        ids = [id for id, tape in self._tapes.items() if tape.head.store and tape.head.tenant == tenant]
+        for id in behind(ids, after, newest_first=newest_first):
+            tape = self._tapes.get(id)
+            if tape is not None:
                 yield tape
 
     async def note(self, name: str, value: bytes, seconds: float) -> None:
@@ -109,6 +119,7 @@ class MemoryTapes:
         """A tape has ended: it is kept for a while."""
         id = tape.head.id
         if self._tapes.get(id) is tape:
+            self._ended[id] = tape
             self._expiry.after(self._retention.of(tape.head), ("tape", id), lambda: self._expire(tape))
 
     def _expire(self, tape: Own) -> None:
@@ -124,14 +135,15 @@ class MemoryTapes:
             del self._keys[key]
 
     def _make_room(self) -> None:
-        """The oldest tapes that have ended go first."""
-        for tape in list(self._tapes.values()):
-            if tape.ending is not None and not tape.read:
+        """The tapes that ended first go first."""
+        for tape in list(self._ended.values()):
+            if not tape.read:
                 self._expire(tape)
             if not self._room.full:
                 return
 
     def _remove(self, tape: Own) -> None:
         self._tapes.pop(tape.head.id, None)
+        self._ended.pop(tape.head.id, None)
         self._expiry.forget(("tape", tape.head.id))
         self._room.free(tape.blocks)

@@ -123,11 +123,17 @@ class Own(Log):
 
     def _done(self, ending: Ending, usage: CompletionUsage | None) -> None:
         self.ends(ending, usage)
-        self._over(self)
+        self._retire()
 
     def _give_up(self, failure: Failure) -> None:
         self.breaks(failure)
-        self._over(self)
+        self._retire()
+
+    def _retire(self) -> None:
+        """There is nothing to hear any more: a tape that is kept for a day does not keep the run that wrote it."""
+        over, self._over = self._over, _nothing
+        self.listener = self._readers = _nothing
+        over(self)
 
     def _heard(self, reading: bool) -> None:
         if self.ending is None:
@@ -144,6 +150,10 @@ class Own(Log):
                 code="stream_too_large",
                 retry=False,
             )
+
+
+def _nothing(told: object) -> None:
+    """Hears it."""
 
 
 def unwritable(error: OSError) -> Failure:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import suppress
 from random import Random
 
@@ -15,6 +15,7 @@ import msgspec
 
 from riverrun.failures import Failure
 from riverrun.tapes.contract import Adopter, Head, Listener, Taken, Tape
+from riverrun.tapes.order import behind
 from riverrun.tapes.own import Own
 from riverrun.tapes.redis_entries import entries
 from riverrun.tapes.redis_link import Link, Timing
@@ -67,6 +68,7 @@ class RedisTapes:
         self._owners = Owners(link, names, me, timing, self._lapsed, self._claimed, self._put_away)
         self._tasks: list[asyncio.Task[None]] = []
         self._starting = asyncio.Lock()
+        self._unreadable: set[str] = set()  # what was logged of them
 
     async def create(self, head: Head, listener: Listener) -> Own | Taken:
         await self._started()
@@ -110,20 +112,26 @@ class RedisTapes:
         await self._link.ask("EVAL", ANNOTATE, 2, self._names.tape(id), self._names.metadata(id), text)
         tape.metadata = dict(metadata)
 
-    async def stored(self, tenant: str) -> AsyncIterator[Tape]:
+    async def stored(
+        self, tenant: str, *, after: str | None = None, newest_first: bool = False
+    ) -> AsyncGenerator[Tape, None]:
         await self._started()
         key = self._names.stored(tenant)
-        for id in texts(await self._link.ask("ZRANGE", key, 0, -1)):
+        ids = [id.decode() for id in texts(await self._link.ask("ZRANGE", key, 0, -1))]
+        for id in behind(ids, after, newest_first=newest_first):
             try:
-                tape = await self.open(tenant, id.decode())
+                tape = await self.open(tenant, id)
             except Away:
                 raise
-            except Failure:
+            except Failure:  # expired, or a later riverrun's
                 tape = None
             if tape is not None:
                 yield tape
-            else:
+            elif await self._link.ask("EXISTS", self._names.tape(id)) == 0:
                 await self._link.ask("ZREM", key, id)
+            elif id not in self._unreadable:
+                self._unreadable.add(id)
+                log.warning("the tape %s is left out of its tenant's list: it can't be read here", id)
 
     async def note(self, name: str, value: bytes, seconds: float) -> None:
         await self._link.ask("SET", self._names.note(name), value, "PX", max(1, round(seconds * 1000)))

@@ -1,20 +1,22 @@
 """How much all tapes of a process may take: a bound in memory, then a bound on disk, then no new streams.
 
-What is live is never trimmed: over the bound in memory the oldest tapes' events move to files without a name.
+What is live is never trimmed: over the bound in memory the oldest tapes' events move to a file without a name. Requests
+that are kept with their tapes can't move: they may take a part of the memory, and then there is no new stream either.
 """
 
 from __future__ import annotations
 
 import logging
-import tempfile
 
 from riverrun.failures import Cause, Failure
 from riverrun.tapes.blocks import Blocks
+from riverrun.tapes.spill import Spill
 
 log = logging.getLogger("riverrun.tapes")
 
 EASE = 0.75
-"""Of the bound in memory, to which it goes down when it was passed: spilling comes in strides, not at each event."""
+"""Of the bound in memory, to which it goes down when it was passed: spilling comes in strides, not at each event.
+Requests may take as much before nobody comes in, so that there is a stride to be had."""
 
 
 class Room:
@@ -22,13 +24,15 @@ class Room:
 
     def __init__(self, memory: int, disk: int, folder: str | None = None) -> None:
         self.used = 0
-        """Bytes of events in memory."""
+        """Bytes of events and requests in memory."""
+        self.held = 0
+        """Bytes of these that are requests."""
         self.spilled = 0
-        """Bytes of events in files."""
+        """Bytes of events on disk."""
         self._memory = memory
         self._disk = disk
-        self._folder = folder or tempfile.gettempdir()
-        self._blocks: dict[Blocks, int] = {}  # oldest first; the bytes that each has in files
+        self._file = Spill(folder)
+        self._blocks: dict[Blocks, int] = {}  # oldest first; the bytes that each has on disk
         self._failing = False
 
     @property
@@ -49,7 +53,8 @@ class Room:
 
     @property
     def full(self) -> bool:
-        return self.used > self._memory and (self._failing or self.spilled >= self._disk)
+        stuck = self._failing or self.spilled >= self._disk
+        return self.held > self._memory * EASE or (self.used > self._memory and stuck)
 
     def admit(self) -> None:
         """Raises Failure when there is no room for another stream."""
@@ -60,18 +65,19 @@ class Room:
                 retry_after=5.0,
             )
 
-    def _resized(self, more: int) -> None:
-        self.used += more
-        if self.used > self._memory and more > 0 and self.spilled < self._disk:
+    def _resized(self, events: int, beside: int) -> None:
+        self.used += events + beside
+        self.held += beside
+        if self.used > self._memory and events + beside > 0 and self.spilled < self._disk:
             self._spill()
 
     def _spill(self) -> None:
         for blocks in list(self._blocks):
             try:
-                moved = blocks.spill(self._folder)
+                moved = blocks.spill(self._file)
             except OSError as error:
                 if not self._failing:
-                    log.error("tapes can't spill to %s: %s", self._folder, error)
+                    log.error("tapes can't spill to %s: %s", self._file.folder, error)
                 self._failing = True
                 return
             self._blocks[blocks] += moved
