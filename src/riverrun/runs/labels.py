@@ -9,6 +9,8 @@ from riverrun.routing.table import Table
 
 OTHER = "other"
 
+MOST_NAMES = 1024
+
 
 class Labels:
     """`table` gives the one that holds now; its names are gathered anew when it has been replaced."""
@@ -19,12 +21,20 @@ class Labels:
         self._models: frozenset[str] = frozenset()
         self._targets: frozenset[str] = frozenset()
         self._plain: frozenset[str] = frozenset()
+        self._named: dict[str, str] = {}
+        """The label of each name that was asked for."""
 
     def model(self, name: str) -> str:
         """What a client asked for: the name that it is an alias of, the pattern that it fits, or "other"."""
         table = self._current()
-        found = table.find(name)
-        return OTHER if found is None else _bounded(found.name, self._models)
+        known = self._named.get(name)
+        if known is None:
+            found = table.find(name)
+            known = OTHER if found is None else _bounded(found.name, self._models)
+            if len(self._named) >= MOST_NAMES:  # clients make names up
+                self._named.clear()
+            self._named[name] = known
+        return known
 
     def target(self, name: str) -> str:
         """A target by its name, or by the pattern that it comes from; "other" where neither is configured now."""
@@ -47,6 +57,7 @@ class Labels:
                 for target in chain((each.target for tier in model.tiers for each in tier), *model.fallbacks.values())
             )
             self._plain = frozenset(name for name in self._targets if "*" not in name)
+            self._named = {}
             self._gathered = table
         return table
 

@@ -5,8 +5,9 @@ An answer of another tenant does not exist here.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 import msgspec
 
@@ -23,6 +24,9 @@ from riverrun.wire.jsonvalue import JsonObject
 from riverrun.wire.options import Metadata
 
 PREFIX = "/v1/chat/completions/"
+SETTLES = 2.0
+"""Seconds that a cancelled answer is given to end, before it is told how."""
+
 BODY = 256 * 1024
 """Bytes of a metadata update."""
 
@@ -55,15 +59,23 @@ class Completions:
     async def cancel(self, exchange: Exchange, grant: Grant) -> None:
         """Ends a running answer; one that has ended stays as it is."""
         tape = await self._tape(exchange, grant)
-        ending = tape.ending or Cancelled()
         await self._tapes.cancel(tape)
-        await exchange.json({"id": tape.head.id, "object": "chat.completion.cancelled", "status": ENDED[type(ending)]})
+        with suppress(Failure, TimeoutError):  # it may have finished in the same moment
+            async with asyncio.timeout(SETTLES):
+                await tape.ended()
+        status = ENDED[type(tape.ending or Cancelled())]
+        await exchange.json({"id": tape.head.id, "object": "chat.completion.cancelled", "status": status})
 
     async def delete(self, exchange: Exchange, grant: Grant) -> None:
         """It is gone at once, whether it runs or has ended; its key is free."""
-        tape = await self._tape(exchange, grant)
-        await self._tapes.delete(grant.tenant, tape.head.id)
-        await exchange.json({"object": "chat.completion.deleted", "id": tape.head.id, "deleted": True})
+        id = _id(exchange)
+        try:
+            await self._tape(exchange, grant)
+        except Failure as failure:
+            if failure.cause is not Cause.STORAGE:  # what can't be read can still be removed
+                raise
+        await self._tapes.delete(grant.tenant, id)
+        await exchange.json({"object": "chat.completion.deleted", "id": id, "deleted": True})
 
     async def update(self, exchange: Exchange, grant: Grant) -> None:
         """Replaces the metadata of a stored completion, and answers with it, once it is complete."""
@@ -103,12 +115,16 @@ class Completions:
         await exchange.json(listed(data, more=more))
 
     async def _tape(self, exchange: Exchange, grant: Grant) -> Tape:
-        id = exchange.path.removeprefix(PREFIX).partition("/")[0]
+        id = _id(exchange)
         tape = await self._tapes.open(grant.tenant, id)
         if tape is None:
             raise _unknown(id)
         exchange.id = tape.head.id
         return tape
+
+
+def _id(exchange: Exchange) -> str:
+    return exchange.path.removeprefix(PREFIX).partition("/")[0]
 
 
 def _fits(tape: Tape, wanted: Mapping[str, str], model: str | None) -> bool:
