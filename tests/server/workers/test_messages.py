@@ -21,7 +21,7 @@ def test_a_configuration_arrives_whole_with_its_keys() -> None:
         Config,
         dec_hook=decode,
     )
-    setup = Setup(1, (5, 6), "::1", 8000, config, {"m": "/m.gguf"}, {"HOME": "/"}, 7, "/tmp/x", (9,))
+    setup = Setup(1, (5, 6), "::1", 8000, config, {"m": "/m.gguf"}, {"HOME": "/"}, 7, "/run/m", (9,))
     line = written(Note(setup))
     assert line.count(b"\n") == 1
     heard = read(line)
