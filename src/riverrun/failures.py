@@ -99,6 +99,48 @@ class Failure(Exception):
         self.attempts = attempts
 
 
+class Told(msgspec.Struct, frozen=True):
+    """A Failure that can be written: on a tape, or to another process. `cause` is its name."""
+
+    cause: str
+    message: str
+    param: str | None
+    code: str | None
+    type: str
+    status: int
+    retry: bool
+    retry_after: float | None
+    attempts: tuple[Attempt, ...]
+
+    @classmethod
+    def of(cls, failure: Failure) -> Told:
+        return cls(
+            failure.cause.name,
+            failure.message,
+            failure.param,
+            failure.code,
+            failure.type,
+            failure.status,
+            failure.retry,
+            failure.retry_after,
+            failure.attempts,
+        )
+
+    def failure(self) -> Failure:
+        """The same again; a cause that only a later riverrun has is a fault of ours here, in its own words."""
+        return Failure(
+            Cause.__members__.get(self.cause, Cause.INTERNAL),
+            self.message,
+            param=self.param,
+            code=self.code,
+            type=self.type,
+            status=self.status,
+            retry=self.retry,
+            retry_after=self.retry_after,
+            attempts=self.attempts,
+        )
+
+
 def bad_request(message: str, param: str | None = None, code: str | None = None) -> Failure:
     """A 400 in the official shape: the caller sent something that can never work."""
     return Failure(Cause.BAD_REQUEST, message, param=param, code=code)

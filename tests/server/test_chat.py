@@ -136,6 +136,19 @@ def test_a_failure_after_content_is_kept() -> None:
     play(main())
 
 
+def test_a_failure_that_is_replayed_is_not_to_be_retried() -> None:
+    """The same key brings the same failure for a day: an SDK that tries again only loses time."""
+
+    async def main() -> None:
+        scene = Scene(steps(HI, Wait(1.0), Fail(Failure(Cause.UPSTREAM_ERROR, "late"))))
+        app = application(scene)
+        told = [await ask(app, **KEY).done() for _ in range(2)]
+        assert [(each.status, each.headers["x-should-retry"]) for each in told] == [(502, "true"), (502, "false")]
+        assert len(scene.asks) == 1
+
+    play(main())
+
+
 def test_who_left_before_content_left_the_key_free() -> None:
     async def main() -> None:
         scene = Scene(Then((Wait(math.inf),), (HI, STOP, End())), deadlines=SILENT)

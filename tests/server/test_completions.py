@@ -682,3 +682,21 @@ def test_what_a_model_says_stays_in_its_event(name: str, said: str) -> None:
         assert all(value.isprintable() and value.isascii() for value in first.headers.values())
 
     play(main())
+
+
+def test_what_cannot_be_read_can_be_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def unreadable(tenant: str, id: str) -> None:
+        raise Failure(Cause.STORAGE, "This completion can't be read here: its format is 2.")
+
+    async def main() -> None:
+        scene = Scene(text("a"))
+        app = application(scene)
+        path = (await whole(app)).headers["location"]
+        with monkeypatch.context() as broken:
+            broken.setattr(scene.tapes, "open", unreadable)
+            assert (await get(app, path).done()).code == "storage_unavailable"
+            gone = await Call(app, "DELETE", path).done()
+            assert (gone.status, gone.json["deleted"]) == (200, True)
+        assert (await get(app, path).done()).status == 404
+
+    play(main())

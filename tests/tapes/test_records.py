@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from riverrun.failures import Attempt, Cause, Failure
 from riverrun.stream.flow import Cancelled, Finished, Refused
 from riverrun.tapes.contract import Committed
-from riverrun.tapes.records import Begin, Block, Metadata, Reading, Record, encoded, encoded_block, told
+from riverrun.tapes.records import Begin, Block, Reading, Record, encoded, encoded_block, told
 from riverrun.wire.chunk import CompletionUsage
 from tests.tapes.reader import head
 
@@ -16,7 +16,6 @@ RECORDS: list[Record] = [
     Begin(head(key="k", seed=7, store=True), 3, "/x.sock"),
     Block(b"id: 1\ndata: {}\n\n", 1),
     Committed("tiny", ("user",)),
-    Metadata({"a": "ü"}),
     Block(b"", 2),
     told(Finished(), CompletionUsage(1, 2, 3), 7.5),
     told(Cancelled(), None, 8.0),
@@ -41,7 +40,7 @@ def test_a_block_in_pieces_is_the_same_record() -> None:
 
 def test_a_failure_is_told_whole() -> None:
     failure = Failure(
-        Cause.UPSTREAM_BUSY, "full", param="p", code="c", type="t", status=418, retry_after=2.5,
+        Cause.UPSTREAM_BUSY, "full", param="p", code="c", type="t", status=418, retry=False, retry_after=2.5,
         attempts=(Attempt("a", "upstream_busy"),),
     )  # fmt: skip
     (read,) = Reading().feed(encoded(told(Refused(failure), None, 1.0)))

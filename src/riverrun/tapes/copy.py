@@ -7,7 +7,7 @@ from collections.abc import Callable
 from riverrun.tapes.blocks import Blocks, unread
 from riverrun.tapes.contract import Committed, Head
 from riverrun.tapes.log import Log
-from riverrun.tapes.records import Begin, Block, Ended, Metadata, Record
+from riverrun.tapes.records import Begin, Block, Ended, Record
 
 
 class Copy(Log):
@@ -26,8 +26,6 @@ class Copy(Log):
             self.epoch, self.owner = record.epoch, record.owner
         elif isinstance(record, Committed):
             self.began(record)
-        elif isinstance(record, Metadata):
-            self.metadata = record.metadata
         elif isinstance(record, Ended):
             self.ends(record.ending, record.usage)
 

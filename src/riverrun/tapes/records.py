@@ -12,7 +12,7 @@ from zlib import crc32
 
 import msgspec
 
-from riverrun.failures import Attempt, Cause, Failure
+from riverrun.failures import Told
 from riverrun.stream.flow import Cancelled, Ending, Finished, Refused
 from riverrun.tapes.contract import Committed, Head
 from riverrun.wire.chunk import CompletionUsage
@@ -40,19 +40,6 @@ class Block(msgspec.Struct, frozen=True):
     last: int
 
 
-class Told(msgspec.Struct, frozen=True):
-    """A Failure that can be written."""
-
-    cause: str
-    message: str
-    param: str | None
-    code: str | None
-    type: str
-    status: int
-    retry_after: float | None
-    attempts: tuple[Attempt, ...]
-
-
 class Ended(msgspec.Struct, frozen=True):
     """The last record. Without a `failure` it finished, or was `cancelled`. `at` is in Unix seconds."""
 
@@ -64,23 +51,16 @@ class Ended(msgspec.Struct, frozen=True):
     @property
     def ending(self) -> Ending:
         if self.failure is not None:
-            return Refused(_failure(self.failure))
+            return Refused(self.failure.failure())
         return Cancelled() if self.cancelled else Finished()
 
 
-class Metadata(msgspec.Struct, frozen=True):
-    """The metadata of a stored completion from here on."""
+Record = Begin | Block | Committed | Ended
 
-    metadata: dict[str, str]
-
-
-Record = Begin | Block | Committed | Ended | Metadata
-
-KINDS: dict[bytes, type[Begin | Committed | Ended | Metadata]] = {
+KINDS: dict[bytes, type[Begin | Committed | Ended]] = {
     b"H": Begin,
     b"C": Committed,
     b"E": Ended,
-    b"M": Metadata,
 }
 LETTERS = {kind: letter for letter, kind in KINDS.items()}
 BLOCK = b"B"
@@ -161,32 +141,8 @@ class Reading:
 def told(ending: Ending, usage: CompletionUsage | None, at: float) -> Ended:
     """An ending as a record."""
     if isinstance(ending, Refused):
-        failure = ending.failure
-        written = Told(
-            failure.cause.name,
-            failure.message,
-            failure.param,
-            failure.code,
-            failure.type,
-            failure.status,
-            failure.retry_after,
-            failure.attempts,
-        )
-        return Ended(at, usage, written)
+        return Ended(at, usage, Told.of(ending.failure))
     return Ended(at, usage, None, isinstance(ending, Cancelled))
-
-
-def _failure(told: Told) -> Failure:
-    return Failure(
-        Cause.__members__.get(told.cause, Cause.INTERNAL),
-        told.message,
-        param=told.param,
-        code=told.code,
-        type=told.type,
-        status=told.status,
-        retry_after=told.retry_after,
-        attempts=told.attempts,
-    )
 
 
 def _judge_version(data: bytes) -> None:

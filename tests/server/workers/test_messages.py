@@ -7,8 +7,8 @@ import pytest
 
 from riverrun.config import Config
 from riverrun.config.values import Secret, decode
-from riverrun.failures import Attempt, Cause, Failure
-from riverrun.server.workers.messages import Denied, Note, Setup, Told, read, written
+from riverrun.failures import Attempt, Cause, Failure, Told
+from riverrun.server.workers.messages import Denied, Note, Setup, read, written
 
 
 def test_a_configuration_arrives_whole_with_its_keys() -> None:

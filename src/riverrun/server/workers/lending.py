@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 
 from riverrun.engine.backend import Hosting
 from riverrun.engine.slots import Permit
-from riverrun.failures import Cause, Failure
-from riverrun.server.workers.messages import Denied, Doubt, GiveBack, Lent, Message, Told, Want
+from riverrun.failures import Cause, Failure, Told
+from riverrun.server.workers.messages import Denied, Doubt, GiveBack, Lent, Message, Want
 
 log = logging.getLogger("riverrun.engine")
 

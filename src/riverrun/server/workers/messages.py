@@ -10,7 +10,7 @@ import msgspec
 from riverrun.config import Config
 from riverrun.config.values import decode, encode
 from riverrun.engine.settings import Ready as EngineReady
-from riverrun.failures import Attempt, Cause, Failure
+from riverrun.failures import Told
 from riverrun.server.status import Overview
 
 
@@ -102,44 +102,6 @@ class Doubt(msgspec.Struct, frozen=True, tag="doubt"):
     """A worker's connection to this model's engine broke."""
 
     model: str
-
-
-class Told(msgspec.Struct, frozen=True):
-    """A Failure on its way to another process."""
-
-    cause: str
-    message: str
-    param: str | None
-    code: str | None
-    type: str | None
-    status: int
-    retry_after: float | None
-    attempts: tuple[Attempt, ...]
-
-    @classmethod
-    def of(cls, failure: Failure) -> Told:
-        return cls(
-            failure.cause.name,
-            failure.message,
-            failure.param,
-            failure.code,
-            failure.type,
-            failure.status,
-            failure.retry_after,
-            failure.attempts,
-        )
-
-    def failure(self) -> Failure:
-        return Failure(
-            Cause[self.cause],
-            self.message,
-            param=self.param,
-            code=self.code,
-            type=self.type,
-            status=self.status,
-            retry_after=self.retry_after,
-            attempts=self.attempts,
-        )
 
 
 Message = (
