@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from riverrun.server.app import App
-from riverrun.server.stream import Message, Scope, StreamCut
+from riverrun.server.asgi import Message, Scope
+from riverrun.server.stream import StreamCut
 from riverrun.wire.sse import HEARTBEAT, Decoder
 
 PATIENCE = 100_000.0

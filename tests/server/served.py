@@ -5,10 +5,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
+from riverrun.failures import Failure
+from riverrun.server.asgi import Receive, Scope, Send
+from riverrun.server.exchange import Exchange
 from riverrun.server.host import LOOP_FACTORY, running
 from riverrun.server.limits import HostLimits
 from riverrun.server.sockets import Address, Listen
-from riverrun.server.stream import EXTENSION, Receive, Scope, Send, Stream
+from riverrun.server.stream import Stream
 
 PATIENCE = 10.0
 """Seconds that a test waits for something that should come at once."""
@@ -24,7 +27,7 @@ def run(main: Coroutine[None, None, Result], loop: Callable[[], asyncio.Abstract
 
 
 class Echo:
-    """Answers with method, path and the body's length; under /stream it hands the direct writer to `surface`."""
+    """Answers with method, path and the body's length; under /stream it hands the way out to `surface`."""
 
     def __init__(self, surface: Surface | None = None) -> None:
         self.seen: list[str] = []
@@ -40,30 +43,21 @@ class Echo:
         pass
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self._live(receive, send)
+        await self._live(receive, send)
+
+    async def answer(self, exchange: Exchange) -> None:
+        self.seen.append(f"{exchange.method} {exchange.path}")
+        if exchange.path.startswith("/stream") and self.surface is not None:
+            await self.surface(exchange.stream())
             return
-        self.seen.append(f"{scope['method']} {scope['path']}")
-        if str(scope["path"]).startswith("/stream") and self.surface is not None:
-            extensions = scope["extensions"]
-            assert isinstance(extensions, dict)
-            await self.surface(extensions[EXTENSION])
-            return
-        if scope["path"] == "/broken":
+        if exchange.path == "/broken":
             raise ZeroDivisionError("a bug of the application")
-        size = 0
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                self.left.set()
-                return
-            size += len(message["body"])  # type: ignore[arg-type]  # ASGI's own promise
-            if not message["more_body"]:
-                break
-        body = f"{scope['method']} {scope['path']} {size}".encode()
-        length = (b"content-length", b"%d" % len(body))
-        await send({"type": "http.response.start", "status": 200, "headers": [length]})
-        await send({"type": "http.response.body", "body": body})
+        try:
+            size = len(await exchange.body(1 << 30))
+        except Failure:
+            self.left.set()
+            return
+        await exchange.answer(200, f"{exchange.method} {exchange.path} {size}".encode(), [])
 
     async def _live(self, receive: Receive, send: Send) -> None:
         for _ in range(2):

@@ -61,8 +61,11 @@ class Sheet:
     async def done(self) -> None:
         raise AssertionError("nobody waits here")
 
-    def leave(self) -> None:
-        self.over = self.over or "left"
+    def listen(self) -> None:
+        raise AssertionError("who opened it has done so")
+
+    def answer(self, status: int, headers: list[Header], body: bytes) -> None:
+        raise AssertionError("it is answered in pieces")
 
 
 def play(main: Coroutine[object, object, None]) -> None:

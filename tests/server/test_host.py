@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from riverrun.server.asgi import Receive, Scope, Send
 from riverrun.server.host import Host, running, serve
 from riverrun.server.limits import HostLimits
 from riverrun.server.sockets import Address, HostError, Listen
-from riverrun.server.stream import Receive, Scope, Send, Stream
+from riverrun.server.stream import Stream
 from tests.server.served import PATIENCE, Echo, run, say, serving, wire
 
 ASK = b"GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -37,14 +38,14 @@ class App:
         pass
 
     async def __call__(self, scope, receive, send):
-        if scope["type"] == "lifespan":
-            for _ in range(2):
-                event = (await receive())["type"]
-                print(event, flush=True)
-                await asyncio.sleep(float(sys.argv[2]))
-                await send({"type": event + ".complete"})
-            return
-        stream = scope["extensions"]["riverrun.stream"]
+        for _ in range(2):
+            event = (await receive())["type"]
+            print(event, flush=True)
+            await asyncio.sleep(float(sys.argv[2]))
+            await send({"type": event + ".complete"})
+
+    async def answer(self, exchange):
+        stream = exchange.stream()
         if self.draining:
             stream.start(503, [(b"retry-after", b"1"), (b"content-length", b"0")])
             stream.finish()

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
+from riverrun.server.asgi import Receive, Scope, Send
 from riverrun.server.lifespan import Lifespan
 from riverrun.server.sockets import HostError
-from riverrun.server.stream import Receive, Scope, Send
 from tests.server.served import PATIENCE
 
 

@@ -1,4 +1,4 @@
-"""The ASGI application: who may come in, which surface answers, and what every failure becomes.
+"""The application: who may come in, which surface answers, and what every failure becomes.
 
 One routing decision per request, made here from method and path; nobody reads the URL again (SEC4).
 """
@@ -18,10 +18,10 @@ import msgspec
 from riverrun.config.tenants import KEYLESS
 from riverrun.failures import Cause, Failure
 from riverrun.runs.runs import Grant, draining
-from riverrun.server import log
+from riverrun.server import asgi, log
 from riverrun.server.exchange import Exchange
 from riverrun.server.guard import CHALLENGE, Guard
-from riverrun.server.stream import Receive, Scope, Send, StreamCut
+from riverrun.server.stream import StreamCut
 
 server_log = logging.getLogger("riverrun.server")
 
@@ -70,18 +70,26 @@ class App:
         for exchange in self.open:
             exchange.hang_up(draining())
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        """For other ASGI hosts; riverrun's own calls it only to let it live, and hands its requests to `answer`."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http":
-            exchange = Exchange(scope, receive, send, f"req_{self._random.getrandbits(96):024x}")
-            self.open.add(exchange)
-            try:
-                await self._answer(exchange)
-            finally:
-                self.open.discard(exchange)
+            await self.answer(asgi.exchange(scope, receive, send))
 
-    async def _live(self, receive: Receive, send: Send) -> None:
+    async def answer(self, exchange: Exchange) -> None:
+        """Every request ends here in an answer or in an OpenAI-shaped error, and in one log line."""
+        exchange.ids = self._new_id
+        self.open.add(exchange)
+        try:
+            await self._answer(exchange)
+        finally:
+            self.open.discard(exchange)
+
+    def _new_id(self) -> str:
+        return f"req_{self._random.getrandbits(96):024x}"
+
+    async def _live(self, receive: asgi.Receive, send: asgi.Send) -> None:
         await receive()
         async with self._life():
             await send({"type": "lifespan.startup.complete"})
@@ -89,7 +97,6 @@ class App:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _answer(self, exchange: Exchange) -> None:
-        """Every request ends here in an answer or in an OpenAI-shaped error, and in one log line."""
         failure: Failure | None = None
         try:
             await self._serve(exchange)

@@ -1,7 +1,6 @@
 """The direct writer: a Stream that puts an answer on the transport in one write per block, with no task or queue.
 
-It completes uvicorn's request cycle as `send` would have, so that keep-alive and pipelining go on. Knows HTTP/1
-framing; what is streamed, and why it ends, is its caller's.
+Knows HTTP/1 framing; what is streamed, and why it ends, is its caller's.
 """
 
 from __future__ import annotations
@@ -10,24 +9,32 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from uvicorn.protocols.http.httptools_impl import HEADER_RE, HEADER_VALUE_RE, RequestResponseCycle
-
-from riverrun.server.refusals import Header, status_line
+from riverrun.server.lines import Header, header_lines, status_line
 
 BODILESS = frozenset({204, 304})
+LAST_CHUNK = b"0\r\n\r\n"
 
 
 class Connection(Protocol):
     """What a direct writer needs of the connection it writes to."""
 
     transport: asyncio.Transport
+    behind: bool
+    """Whether more than the allowed bytes wait for the client."""
 
     @property
-    def behind(self) -> bool:
-        """Whether more than the allowed bytes wait for the client."""
+    def defaults(self) -> bytes:
+        """The lines that stand in every head."""
+
+    @property
+    def awaited(self) -> bool:
+        """Whether the client waits to be told to send the body of this request (100-continue)."""
 
     def cut(self, *, reset: bool) -> None:
         """Closes after what was written; with `reset` so that the peer sees an error and not an end."""
+
+    def answered(self) -> None:
+        """The answer is complete."""
 
 
 class DirectStream:
@@ -38,125 +45,175 @@ class DirectStream:
     is the only sign of a cut that is left (bytes still in our kernel's buffer may be lost with it).
     """
 
-    def __init__(self, connection: Connection, cycle: RequestResponseCycle) -> None:
+    __slots__ = (
+        "_chunked",
+        "_connection",
+        "_done",
+        "_head",
+        "_left",
+        "_old",
+        "_send",
+        "_silent",
+        "_steady",
+        "complete",
+        "gone",
+        "keep_alive",
+        "on_gone",
+        "on_resume",
+        "open_ended",
+        "started",
+    )
+
+    def __init__(self, connection: Connection, *, silent: bool, old: bool, keep_alive: bool) -> None:
+        """`silent`: only the head is sent, as to a HEAD request. `old`: the client speaks HTTP/1.0."""
         self.gone = False
         self.on_gone: Callable[[], None] | None = None
         self.on_resume: Callable[[], None] | None = None
-        self._connection = connection
-        self._transport = connection.transport
-        self._cycle = cycle
-        self._length: int | None = None  # bytes still due, where a content-length was given
+        self.started = False
+        self.complete = False
+        self.keep_alive = keep_alive
         self.open_ended = False  # the body ends where the connection does, so a plain close would look like its end
-        self._silent = cycle.scope["method"] == "HEAD"
+        self._connection = connection
+        self._send = connection.transport.write
+        self._silent = silent
+        self._old = old
+        self._chunked = False
+        self._left: int | None = None  # bytes still due, where a content-length was given
+        self._head = b""  # until it goes out
+        self._steady = False  # nothing but chunks is to be written now: the head is out, and the client is there
         self._done: asyncio.Future[None] | None = None
+
+    def listen(self) -> None:
+        """See Stream. It always does."""
+
+    def answer(self, status: int, headers: list[Header], body: bytes) -> None:
+        """See Stream. Raises as `start`."""
+        if self.gone:
+            return
+        self._begin(status, headers)
+        self._send(b"%b\r\n%b" % (self._head, body) if self.keep_alive else self._closing_head() + body)
+        self._head = b""
+        self._complete()
 
     def start(self, status: int, headers: list[Header]) -> None:
         """See Stream. Raises ValueError for a header that would not be one line, RuntimeError when called twice."""
         if self.gone:
             return
-        cycle = self._cycle
-        if cycle.response_started:
-            raise RuntimeError("the answer was already started")
-        lines = [status_line(status), *self._lines(cycle.default_headers + headers)]
+        self._begin(status, headers)
         self._silent = self._silent or status in BODILESS
-        open_length = self._length is None and not self._silent
-        self.open_ended = open_length and cycle.scope["http_version"] == "1.0"
-        cycle.chunked_encoding = open_length and not self.open_ended
-        if cycle.chunked_encoding:
-            lines.append(b"transfer-encoding: chunked\r\n")
-        if cycle.waiting_for_100_continue:  # the client may or may not send the body that nobody asked for
-            cycle.keep_alive = False
-        if not cycle.keep_alive:
-            lines.append(b"connection: close\r\n")
-        lines.append(b"\r\n")
-        cycle.response_started = True
-        cycle.waiting_for_100_continue = False
-        self._transport.write(b"".join(lines))
+        for name, value in headers:
+            if name == b"content-length":
+                self._left = int(value)
+        if self._left is None and not self._silent:
+            self.open_ended = self._old
+            self._chunked = not self._old
+        if self._chunked:
+            self._head += b"transfer-encoding: chunked\r\n"
+        self._head = self._head + b"\r\n" if self.keep_alive else self._closing_head()
 
     def write(self, block: bytes) -> bool:
         """See Stream."""
-        if self.gone or self._cycle.response_complete:
-            return False
-        if not block or self._silent:
-            return True
-        if self._cycle.chunked_encoding:
-            self._transport.write(b"%x\r\n%b\r\n" % (len(block), block))
-        else:
-            self._take(len(block))
-            self._transport.write(block)
+        if not (self._steady and block):
+            return self._write_otherwise(block)
+        self._send(b"%x\r\n%b\r\n" % (len(block), block))
         return not self._connection.behind
 
     def finish(self) -> None:
         """See Stream. An answer shorter than its content-length is cut instead, for it is not whole."""
-        cycle = self._cycle
-        if self.gone or cycle.response_complete:
+        if self.gone or self.complete:
             return
-        if self._length and not self._silent:
+        if self._left and not self._silent:
             self.abort()
             return
-        if cycle.chunked_encoding:
-            self._transport.write(b"0\r\n\r\n")
-        cycle.response_complete = True
-        cycle.message_event.set()
-        self._end()
-        if not cycle.keep_alive:
-            self._transport.close()
-        cycle.on_response()
+        end = self._taken_head() + (LAST_CHUNK if self._chunked else b"")
+        if end:
+            self._send(end)
+        self._complete()
 
     def abort(self) -> None:
         """See Stream."""
-        if self.gone or self._cycle.response_complete:
+        if self.gone or self.complete:
             return
-        self._cycle.disconnected = True
-        self._cycle.message_event.set()
+        self._flush()
         self.gone = True
         self._end()
         self._connection.cut(reset=self.open_ended)
 
     async def done(self) -> None:
         """See Stream."""
-        if self.gone or self._cycle.response_complete:
+        if self.gone or self.complete:
             return
+        self._flush()
         if self._done is None:
             self._done = asyncio.get_running_loop().create_future()
         await self._done
 
-    def leave(self) -> None:
-        """See Stream. There is nothing to let go of."""
-
     def resumed(self) -> None:
         """The connection says: the client has caught up."""
-        if self.on_resume is not None and not (self.gone or self._cycle.response_complete):
+        if self.on_resume is not None and not (self.gone or self.complete):
             self.on_resume()
 
     def lost(self) -> None:
         """The connection says: the client has gone."""
-        if self.gone or self._cycle.response_complete:
+        if self.gone or self.complete:
             return
         self.gone = True
+        told = self.on_gone
         self._end()
-        if self.on_gone is not None:
-            self.on_gone()
+        if told is not None:
+            told()
 
-    def _lines(self, headers: list[Header]) -> list[bytes]:
-        lines = []
-        for name, value in headers:
-            if HEADER_RE.search(name) or HEADER_VALUE_RE.search(value):
-                raise ValueError(f"the header {name!r} has a character that no header may have")
-            if name == b"content-length":
-                self._length = int(value)
-            elif name == b"connection" and value == b"close":
-                self._cycle.keep_alive = False
-                continue  # said once, with the others that close
-            lines.append(b"%b: %b\r\n" % (name, value))
-        return lines
+    def _begin(self, status: int, headers: list[Header]) -> None:
+        if self.started:
+            raise RuntimeError("the answer was already started")
+        lines = header_lines(headers)
+        self.started = True
+        if self._connection.awaited:  # the client may or may not send the body that nobody asked for
+            self.keep_alive = False
+        self._head = b"%b%b%b" % (status_line(status), self._connection.defaults, lines)
+
+    def _closing_head(self) -> bytes:
+        return self._head + b"connection: close\r\n\r\n"
+
+    def _write_otherwise(self, block: bytes) -> bool:
+        """The first block, which goes out with the head; and one that is no chunk."""
+        if self.gone or self.complete:
+            return False
+        if not block or self._silent:
+            return True
+        if self._chunked:
+            self._steady = True
+            block = b"%b%x\r\n%b\r\n" % (self._taken_head(), len(block), block)
+        else:
+            self._take(len(block))
+            block = self._taken_head() + block
+        self._send(block)
+        return not self._connection.behind
+
+    def _taken_head(self) -> bytes:
+        head, self._head = self._head, b""
+        return head
+
+    def _flush(self) -> None:
+        if self._head:
+            self._send(self._taken_head())
 
     def _take(self, size: int) -> None:
-        if self._length is not None:
-            if size > self._length:
+        if self._left is not None:
+            if size > self._left:
                 raise RuntimeError("the answer is longer than its content-length")
-            self._length -= size
+            self._left -= size
+
+    def _complete(self) -> None:
+        self.complete = True
+        self._end()
+        if not self.keep_alive:
+            self._connection.transport.close()
+        self._connection.answered()
 
     def _end(self) -> None:
+        """Nobody is told anything more: what would have been told is let go of."""
+        self._steady = False
+        self.on_gone = self.on_resume = None
         if self._done is not None and not self._done.done():
             self._done.set_result(None)

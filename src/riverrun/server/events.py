@@ -57,7 +57,6 @@ class EventStream:
     def leave(self) -> None:
         """This client is served, one way or another."""
         self._following.leave()
-        self._stream.leave()
         if self._timer is not None:
             self._timer.cancel()
 
@@ -115,4 +114,3 @@ class Waiter:
     def leave(self) -> None:
         """It has what it waited for, or need not wait: the answer goes out as a whole."""
         self._following.leave()
-        self._stream.leave()

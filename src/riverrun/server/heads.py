@@ -9,19 +9,33 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+import msgspec
+
 from riverrun.failures import Cause, Failure
 from riverrun.server.limits import HostLimits
 
 Headers = Sequence[tuple[bytes, bytes]]
 
-METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"})
+METHODS = {name.encode("ascii"): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
 """Without CONNECT (a tunnel), TRACE (an echo of credentials) and the WebDAV, RTSP and ICE methods llhttp also knows."""
 
 VERSIONS = ("1.0", "1.1")
+IDENTITY = (b"", b"identity")
 LENGTH = re.compile(rb"[0-9]{1,18}")
 HOST = re.compile(rb"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
-SINGLE = frozenset({b"authorization", b"content-type", b"idempotency-key", b"last-event-id", b"origin"})
-"""Headers whose second copy another reader might prefer to ours; Host and Content-Length have rules of their own."""
+ONCE = "Authorization, Content-Type, Origin and other headers with one meaning may be sent only once."
+SINGLE = {
+    b"authorization": ONCE,
+    b"content-encoding": ONCE,
+    b"content-length": "A request must have at most one Content-Length, and it must be a number.",
+    b"content-type": ONCE,
+    b"host": "A request must have exactly one Host header, and this one has more.",
+    b"idempotency-key": ONCE,
+    b"last-event-id": ONCE,
+    b"origin": ONCE,
+    b"transfer-encoding": "The only Transfer-Encoding accepted is one `chunked`, without a Content-Length.",
+}
+"""Headers whose second copy another reader might prefer to ours, and what is said of one."""
 
 UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 HEAD_END = b"\r\n\r\n"
@@ -42,20 +56,34 @@ def body_too_large(limit: int) -> Failure:
     return Failure(Cause.TOO_LARGE, f"The request body is over the limit of {limit} bytes. Send a shorter request.")
 
 
+class Head(msgspec.Struct, gc=False):
+    """The head of one request as the parser has it: names in lower case, values as sent."""
+
+    method: bytes
+    target: bytes
+    version: str
+    headers: list[tuple[bytes, bytes]]
+    keep_alive: bool
+
+
 def check_head(method: bytes, target: bytes, version: str, headers: Headers, limits: HostLimits) -> None:
     """Names in lower case, values as sent. Raises Failure (400, 405, 413, 415, 505) for a head we will not answer."""
     _check_line(method, target, version)
-    _check_host([value for name, value in headers if name == b"host"])
-    _check_framing(version, headers, limits)
-    _check_single([name for name, _ in headers if name in SINGLE])
+    said: dict[bytes, bytes] = {}
     for name, value in headers:
-        if name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
-            raise Failure(
-                Cause.BAD_REQUEST,
-                "Request bodies with a Content-Encoding are not accepted. Send the JSON uncompressed.",
-                status=415,
-                code="unsupported_content_encoding",
-            )
+        if name in SINGLE:
+            if name in said:
+                raise broken(SINGLE[name])
+            said[name] = value
+    _check_host(said.get(b"host"))
+    _check_framing(version, said.get(b"transfer-encoding"), said.get(b"content-length"), limits)
+    if said.get(b"content-encoding", b"").strip().lower() not in IDENTITY:
+        raise Failure(
+            Cause.BAD_REQUEST,
+            "Request bodies with a Content-Encoding are not accepted. Send the JSON uncompressed.",
+            status=415,
+            code="unsupported_content_encoding",
+        )
 
 
 def _check_line(method: bytes, target: bytes, version: str) -> None:
@@ -64,34 +92,33 @@ def _check_line(method: bytes, target: bytes, version: str) -> None:
         raise Failure(Cause.BAD_REQUEST, message, status=505, code="http_version_not_supported")
     if method not in METHODS:
         raise Failure(Cause.WRONG_METHOD, f"The method {method.decode('ascii', 'replace')} is not supported.")
-    if not (target.startswith(b"/") or (target == b"*" and method == b"OPTIONS")) or b"#" in target:
+    if (
+        not (target.startswith(b"/") or (target == b"*" and method == b"OPTIONS"))
+        or b"#" in target
+        or not target.isascii()
+    ):
         raise broken("The request target must be a path without a fragment, like /v1/models: this server is no proxy.")
 
 
-def _check_host(hosts: list[bytes]) -> None:
-    if len(hosts) != 1:
-        raise broken(f"A request must have exactly one Host header, and this one has {len(hosts)}.")
-    if not HOST.fullmatch(hosts[0]):
+def _check_host(host: bytes | None) -> None:
+    if host is None:
+        raise broken("A request must have exactly one Host header, and this one has none.")
+    if not HOST.fullmatch(host):
         raise broken("The Host header is not a host name or address with an optional port.")
 
 
-def _check_single(names: list[bytes]) -> None:
-    if len(names) != len(set(names)):
-        raise broken("Authorization, Content-Type, Origin and other headers with one meaning may be sent only once.")
-
-
-def _check_framing(version: str, headers: Headers, limits: HostLimits) -> None:
+def _check_framing(version: str, coding: bytes | None, length: bytes | None, limits: HostLimits) -> None:
     """RFC 9112, 6.1 and 6.3: what says how long the body is must say it once, and in a way everyone knows."""
-    codings = [value for name, value in headers if name == b"transfer-encoding"]
-    lengths = [value for name, value in headers if name == b"content-length"]
-    if codings and version == "1.0":
-        raise broken("Transfer-Encoding is not part of HTTP/1.0. Send a Content-Length, or use HTTP/1.1.")
-    if codings and (lengths or [coding.lower() for coding in codings] != [b"chunked"]):
-        raise broken("The only Transfer-Encoding accepted is one `chunked`, without a Content-Length.")
-    if len(lengths) > 1 or (lengths and not LENGTH.fullmatch(lengths[0])):
-        raise broken("A request must have at most one Content-Length, and it must be a number.")
-    if lengths and int(lengths[0]) > limits.body:
-        raise body_too_large(limits.body)
+    if coding is not None:
+        if version == "1.0":
+            raise broken("Transfer-Encoding is not part of HTTP/1.0. Send a Content-Length, or use HTTP/1.1.")
+        if length is not None or coding.lower() != b"chunked":
+            raise broken(SINGLE[b"transfer-encoding"])
+    if length is not None:
+        if not LENGTH.fullmatch(length):
+            raise broken(SINGLE[b"content-length"])
+        if int(length) > limits.body:
+            raise body_too_large(limits.body)
 
 
 def without_upgrade(block: bytes) -> bytes:

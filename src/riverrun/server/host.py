@@ -12,16 +12,18 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from email.utils import formatdate
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
-import uvicorn
-from uvicorn.server import ServerState
 
+from riverrun.server.asgi import Receive, Scope, Send
+from riverrun.server.exchange import Exchange
 from riverrun.server.lifespan import Lifespan
 from riverrun.server.limits import HostLimits
-from riverrun.server.protocol import protocol_class
+from riverrun.server.lines import header_lines
+from riverrun.server.protocol import Connection, Serving
 from riverrun.server.sockets import (
     ENOUGH_FILES,
     Address,
@@ -31,7 +33,6 @@ from riverrun.server.sockets import (
     is_loopback,
     raise_file_limit,
 )
-from riverrun.server.stream import Receive, Scope, Send
 
 logger = logging.getLogger("riverrun.server")
 
@@ -54,9 +55,13 @@ else:
 
 
 class Application(Protocol):
-    """An ASGI application that can be told that the end is near."""
+    """It answers requests, lives by the ASGI lifespan protocol, and can be told that the end is near."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Its life; it is called with no other scope."""
+
+    async def answer(self, exchange: Exchange) -> None:
+        """Answers one request. What it leaves undone, or raises, becomes a 500 or a cut."""
 
     def drain(self) -> None:
         """From now on new work is answered 503 with Retry-After; what runs goes on."""
@@ -75,19 +80,7 @@ class Host:
         self._bound = sockets
         self.app = app
         self.listen = listen
-        self.state = ServerState()
-        self._config = uvicorn.Config(
-            app,
-            http=protocol_class(limits),
-            ws="none",
-            lifespan="off",  # ours is run by `Lifespan`, which lets the reason of a failed start through
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            interface="asgi3",
-        )
-        self._config.load()
+        self.state = Serving(app.answer, limits)
         self._lifespan = Lifespan(app)
         self._servers: list[asyncio.Server] = []
         self._clock: asyncio.TimerHandle | None = None
@@ -112,7 +105,9 @@ class Host:
         self._tell_time()
         try:
             for sock in sockets:
-                self._servers.append(await loop.create_server(self._connection, sock=sock, backlog=BACKLOG))
+                self._servers.append(
+                    await loop.create_server(partial(Connection, self.state), sock=sock, backlog=BACKLOG)
+                )
         except OSError as error:  # another server bound the same address at the same moment, and was first
             await self._lifespan.stop(STOP_TIME)
             raise HostError(f"Can't listen on {self.listen.host} port {self.listen.port}: {error.strerror}.") from None
@@ -156,14 +151,9 @@ class Host:
         finally:
             hurried.cancel()
 
-    def _connection(self) -> asyncio.Protocol:
-        return self._config.http_protocol_class(  # type: ignore[call-arg]  # uvicorn's protocols all take these
-            config=self._config, server_state=self.state, app_state=self._lifespan.state
-        )
-
     def _tell_time(self) -> None:
-        """The Date header changes once a second, as uvicorn's does."""
-        self.state.default_headers = [(b"date", formatdate(usegmt=True).encode("ascii"))]
+        """The Date header changes once a second."""
+        self.state.defaults = header_lines([(b"date", formatdate(usegmt=True).encode("ascii"))])
         self._clock = asyncio.get_running_loop().call_later(1.0, self._tell_time)
 
     def _close(self, sockets: list[socket.socket]) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from riverrun.server.asgi import Message, Receive, Scope, Send
 from riverrun.server.sockets import HostError
-from riverrun.server.stream import Message, Receive, Scope, Send
 
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 

@@ -1,4 +1,4 @@
-"""One client connection: uvicorn's httptools protocol with limits, deadlines, strictness and the direct writer.
+"""One client connection: requests in, answers out one at a time, with deadlines, caps and refusals around them.
 
 Requests that `heads` refuses, that are too large or too slow are answered here, in the official error shape, and the
 connection is closed; the application never sees them. Knows no route, no key and no model.
@@ -11,93 +11,117 @@ import logging
 import random
 import socket
 import struct
-from enum import Enum
-from typing import ClassVar, NoReturn
-
-import httptools
-from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import cast
+from urllib.parse import unquote
 
 from riverrun.failures import Cause, Failure
+from riverrun.server.body import Incoming
 from riverrun.server.census import Census
 from riverrun.server.deadlines import Deadline
 from riverrun.server.direct import DirectStream
-from riverrun.server.heads import body_too_large, broken, check_head, head_too_large, without_upgrade
+from riverrun.server.exchange import Exchange
+from riverrun.server.heads import METHODS, Head, broken
 from riverrun.server.limits import HostLimits
+from riverrun.server.reading import HEAD, IDLE, Reading
 from riverrun.server.refusals import refusal
 from riverrun.server.sockets import lose_after
-from riverrun.server.stream import EXTENSION
 
 logger = logging.getLogger("riverrun.server")
 
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class Phase(Enum):
-    """What the next byte from the client belongs to."""
+class Serving:
+    """What all connections of one server share. `answer` is the application; `rng` draws the ids of refused requests.
 
-    IDLE = 0
-    HEAD = 1
-    BODY = 2
-
-
-class HostProtocol(HttpToolsProtocol):
-    """uvicorn makes one per connection; `protocol_class` makes the subclass with a server's settings.
-
-    A connection answers one request at a time (`answering`, with its `stream`); the newest request that was parsed is
-    uvicorn's `cycle`, and those between wait in uvicorn's `pipeline`.
+    `defaults` are the lines that stand in every answer's head.
     """
 
-    limits: ClassVar[HostLimits]
-    census: ClassVar[Census]
-    rng: ClassVar[random.Random]
+    def __init__(
+        self, answer: Callable[[Exchange], Awaitable[None]], limits: HostLimits, rng: random.Random | None = None
+    ) -> None:
+        self.answer = answer
+        self.limits = limits
+        self.census = Census(limits)
+        self.rng = rng or random.SystemRandom()
+        self.connections: set[Connection] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.defaults = b""
+
+
+class Connection(asyncio.Protocol):
+    """The loop makes one per connection. `stream` is the answer under way; requests behind it wait, in order."""
+
+    __slots__ = (
+        "_address",
+        "_counted",
+        "_deaf",
+        "_due",
+        "_expected",
+        "_last_words",
+        "_loop",
+        "_paused",
+        "_reading",
+        "_serving",
+        "_stuck",
+        "_unsent",
+        "_waiting",
+        "behind",
+        "stream",
+        "transport",
+    )
+
+    def __init__(self, serving: Serving) -> None:
+        self._serving = serving
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[tuple[Exchange, DirectStream]] | None = None  # most connections never have one
+        self._deaf = False  # what the client still sends is thrown away
+        self._last_words: bytes | None = None  # a refusal that waits for the answers before it
+        self._paused = False
+        self._unsent = 0
+        self._due = Deadline(self._loop, self._too_late)
+        self._stuck: Deadline | None = None
+        self.stream: DirectStream | None = None
+        self._expected = False  # the request that is being answered said 100-continue, and was not told to go on
+        self.behind = False
 
     # The connection's life
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
-        super().connection_made(transport)
-        transport.set_write_buffer_limits(high=self.limits.buffer)
-        lose_after(transport.get_extra_info("socket"), self.limits.blocked)
-        self.timeout_keep_alive = self.limits.keep_alive  # type: ignore[assignment]  # the loop takes floats too
-        self.answering: RequestResponseCycle | None = None
-        self.stream: DirectStream | None = None
-        self.phase = Phase.HEAD
-        self.begun = False  # the parser has seen the first byte of the request
-        self.since: float | None = self.loop.time()  # when the deadlines of the request began
-        self.head_size = 0  # bytes of the head as parsed
-        self.head_raw = 0  # bytes of the head as read, whatever the parser still holds back
-        self.body_size = 0
-        self.deaf = False  # what the client still sends is thrown away
-        self.fault: Failure | None = None  # why a parser callback stopped the parser
-        self.last_words: bytes | None = None  # a refusal that waits for the answers before it
-        self.due = Deadline(self.loop, self._too_late)
-        self.stuck = Deadline(self.loop, self._still_stuck)
-        self.unsent = 0
-        address = self.client[0] if self.client else None
-        refused = self.census.enter(address)
-        self.counted = refused is None
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport = cast("asyncio.Transport", transport)  # as the loops' are, though uvloop's does not say so
+        self.transport = transport
+        serving = self._serving
+        serving.connections.add(self)
+        transport.set_write_buffer_limits(high=serving.limits.buffer)
+        lose_after(transport.get_extra_info("socket"), serving.limits.blocked)
+        self._address = _address(transport)
+        self._reading = Reading(serving.limits, self._loop, self._asked)
+        refused = serving.census.enter(self._address)
+        self._counted = refused is None
         if refused is None:
             self._watch()
         else:
             self._refuse(refused)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.due.clear()
-        self.stuck.clear()
-        self._unset_keepalive_if_required()
-        if self.counted:
-            self.census.leave(self.client[0] if self.client else None)
-        super().connection_lost(exc)
-        if self.answering is not None and not self.answering.response_complete:
-            self.answering.disconnected = True
-            self.answering.message_event.set()
+        self._serving.connections.discard(self)
+        self._due.close()
+        if self._stuck is not None:
+            self._stuck.close()
+        if self._counted:
+            self._serving.census.leave(self._address)
+        self._waiting = None
+        self._reading.close()
         if self.stream is not None:
             self.stream.lost()
-        self.pipeline.clear()
+            self.stream = None
 
     def shutdown(self) -> None:
         """The server ends: what is still being answered is cut, and cannot look finished."""
-        if self.answering is not None and not self.answering.response_complete:
+        if self.stream is not None and not self.stream.complete:
             self._abort()
         else:
             self.transport.close()
@@ -105,94 +129,127 @@ class HostProtocol(HttpToolsProtocol):
     # From the client
 
     def data_received(self, data: bytes) -> None:
-        if self.deaf:
+        if self._deaf:
             return
-        self._unset_keepalive_if_required()
-        if self.phase is Phase.IDLE:
-            self.phase, self.since, self.head_raw = Phase.HEAD, self.loop.time(), 0
-        if self.phase is Phase.HEAD and not self.begun:
-            data = without_upgrade(data)
-        in_head = self.phase is Phase.HEAD
         try:
-            self.parser.feed_data(data)
-            if in_head and self.phase is Phase.HEAD:
-                self._grow_raw(len(data))
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self._refuse(self.fault or broken(f"This is not a valid HTTP/1.1 request: {error}."))
+            self._reading.feed(data)
         except Failure as failure:
             self._refuse(failure)
         else:
             self._watch()
 
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        if len(self.pipeline) >= self.limits.pipelined:
-            self._stop(broken(f"More than {self.limits.pipelined} requests wait on this connection."))
-        self.phase, self.begun = Phase.HEAD, True
-        self.since = self.since or self.loop.time()
-        self.head_size = self.head_raw = self.body_size = 0
+    def _asked(self, head: Head) -> Incoming:
+        """A request whose head is complete. Its answer begins, or waits for those before it."""
+        limit = self._serving.limits.pipelined
+        if self._waiting is not None and len(self._waiting) >= limit:
+            raise broken(f"More than {limit} requests wait on this connection.")
+        path, _, query = head.target.partition(b"?")
+        old = head.version == "1.0"
+        stream = DirectStream(self, silent=head.method == b"HEAD", old=old, keep_alive=head.keep_alive and not old)
+        body = Incoming(self)
+        exchange = Exchange(
+            METHODS[head.method], _text(path), query, head.headers, self._address or "local", body, stream
+        )
+        if self.stream is None:
+            self._begin(exchange, stream)
+        else:
+            self._waiting = self._waiting or deque()
+            self._waiting.append((exchange, stream))
+        return body
 
-    def on_url(self, url: bytes) -> None:
-        super().on_url(url)
-        self._grow(len(url))
+    def wants_body(self) -> None:
+        """Somebody waits for the body of the request that is being answered."""
+        self._resume_reading()
+        if self._expected:
+            self._expected = False
+            self.transport.write(CONTINUE)
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._grow(len(name) + len(value) + 4)
-        if self.phase is Phase.BODY:
-            return  # a trailer: nothing of ours reads it, and it must not pass for a header
-        super().on_header(name, value)
-        if len(self.headers) > self.limits.headers:
-            self._stop(head_too_large(f"The request has more than {self.limits.headers} headers"))
+    def pause_reading(self) -> None:
+        """More of a body has come than anybody wants yet."""
+        if not self._paused:
+            self._paused = True
+            self.transport.pause_reading()
 
-    def on_headers_complete(self) -> None:
-        try:
-            check_head(self.parser.get_method(), self.url, self.parser.get_http_version(), self.headers, self.limits)
-        except Failure as failure:
-            self._stop(failure)
-        if self.parser.should_upgrade():
-            self._stop(broken("Only HTTP/1.1 is spoken here. Send the request without its Upgrade header."))
-        super().on_headers_complete()
-        self.phase = Phase.BODY
-        self.flow.resume_reading()  # uvicorn stops at a second request, and would not see the client leave meanwhile
-
-    def on_body(self, body: bytes) -> None:
-        self.body_size += len(body)
-        if self.body_size > self.limits.body:
-            self._stop(body_too_large(self.limits.body))
-        super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        super().on_message_complete()
-        self.phase, self.begun, self.since = Phase.IDLE, False, None
-
-    def _grow(self, size: int) -> None:
-        self.head_size += size
-        if self.head_size > self.limits.head:
-            self._stop(head_too_large(f"The request's head is larger than {self.limits.head} bytes"))
-
-    def _grow_raw(self, size: int) -> None:
-        self.head_raw += size
-        if self.head_raw > self.limits.head:
-            raise head_too_large(f"The request's head is larger than {self.limits.head} bytes")
-
-    def _stop(self, failure: Failure) -> NoReturn:
-        """Out of a parser callback: the parser stops, and `data_received` finds why."""
-        self.fault = failure
-        raise failure
+    def _resume_reading(self) -> None:
+        if self._paused and not self.transport.is_closing():
+            self._paused = False
+            self.transport.resume_reading()
 
     # To the client
 
     @property
-    def behind(self) -> bool:
-        """Whether more than the allowed bytes wait for the client."""
-        return self.flow.write_paused
+    def defaults(self) -> bytes:
+        return self._serving.defaults
+
+    @property
+    def awaited(self) -> bool:
+        """See direct.Connection."""
+        return self._expected and self._reading.body is not None and not self._waiting
+
+    def _begin(self, exchange: Exchange, stream: DirectStream) -> None:
+        self.stream = stream
+        self._expected = exchange.headers.get("expect", "").lower() == "100-continue"
+        task = self._loop.create_task(self._answer(exchange, stream))
+        self._serving.tasks.add(task)
+        task.add_done_callback(self._serving.tasks.discard)
+
+    async def _answer(self, exchange: Exchange, stream: DirectStream) -> None:
+        """What the application left undone is a JSON 500 or a cut."""
+        try:
+            await self._serving.answer(exchange)
+        except asyncio.CancelledError:
+            self._abort()
+            raise
+        except Exception as error:
+            if not stream.gone:
+                logger.error("the application raised while it answered", exc_info=error)
+        finally:
+            if not (stream.complete or stream.gone):
+                self._unfinished(stream)
+
+    def _unfinished(self, stream: DirectStream) -> None:
+        if stream.started:
+            stream.abort()
+        else:
+            stream.gone = True
+            self._waiting = None
+            self._say(self._refusal(Failure(Cause.INTERNAL, "The server failed to answer. Please report it.")))
+
+    def answered(self) -> None:
+        """The answer is complete: the next one begins, or the connection idles."""
+        if self.transport.is_closing():
+            self._watch_sending()
+            return
+        self._expected = False
+        self.stream = None
+        if self._waiting:
+            self._begin(*self._waiting.popleft())
+        elif self._last_words is not None:
+            self._say(self._last_words)
+        else:
+            if self._reading.body is not None:
+                self._reading.body.drop()
+            elif self._reading.phase is IDLE:
+                self._due.set(self._loop.time() + self._serving.limits.keep_alive)
+        self._resume_reading()
+
+    def pause_writing(self) -> None:
+        self.behind = True
+        self._watch_sending()
+
+    def resume_writing(self) -> None:
+        self.behind = False
+        if self._stuck is not None:
+            self._stuck.clear()
+        if self.stream is not None:
+            self.stream.resumed()
 
     def cut(self, *, reset: bool) -> None:
         """Closes after what was written; with `reset` so that the peer sees an error and not an end."""
         if reset:
             self._reset_on_close()
-        self.deaf = True
-        self.pipeline.clear()
+        self._deaf = True
+        self._waiting = None
         self.transport.close()
         self._watch_sending()
 
@@ -207,139 +264,94 @@ class HostProtocol(HttpToolsProtocol):
             self._reset_on_close()
         self.transport.abort()
 
-    def on_response_complete(self) -> None:
-        if self.last_words is None or self.pipeline or self.transport.is_closing():
-            super().on_response_complete()
-            if self.transport.is_closing():
-                self._watch_sending()
-        else:
-            self._say(self.last_words)
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self._watch_sending()
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        self.stuck.clear()
-        if self.stream is not None:
-            self.stream.resumed()
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        self.answering = cycle
-        self.stream = DirectStream(self, cycle)
-        cycle.scope["extensions"] = {EXTENSION: self.stream}  # type: ignore[dict-item]  # ours, and not in uvicorn's list
-        task = self.loop.create_task(self._answer(cycle, app))
-        task.add_done_callback(self.tasks.discard)
-        self.tasks.add(task)
-
-    async def _answer(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        """Instead of uvicorn's `run_asgi`: what an application left undone is a JSON 500 or a cut."""
-        try:
-            await app(cycle.scope, cycle.receive, cycle.send)
-        except asyncio.CancelledError:
-            self._abort()
-            raise
-        except Exception as error:
-            if not cycle.disconnected:
-                logger.error("the application raised while it answered", exc_info=error)
-        finally:
-            if not cycle.response_complete and not cycle.disconnected:
-                self._unfinished(cycle)
-            cycle.on_response = lambda: None  # breaks the reference circle, as uvicorn does
-            cycle.scope.pop("extensions", None)
-
-    def _unfinished(self, cycle: RequestResponseCycle) -> None:
-        cycle.disconnected = True
-        if cycle.response_started:
-            self.cut(reset=self.stream is not None and self.stream.open_ended)
-        else:
-            self.pipeline.clear()
-            self._say(self._refusal(Failure(Cause.INTERNAL, "The server failed to answer. Please report it.")))
-
     # Refusing
 
     def _refusal(self, failure: Failure) -> bytes:
-        return refusal(failure, f"req_{self.rng.getrandbits(128):032x}", self.server_state.default_headers)
+        return refusal(failure, f"req_{self._serving.rng.getrandbits(128):032x}", self.defaults)
 
     def _refuse(self, failure: Failure) -> None:
         """Answers the request that is being received with an error, in its turn, and takes no more from the client."""
-        self.deaf = True
-        self.due.clear()
-        if self.phase is Phase.BODY and not self._withdraw(self.cycle):
+        self._deaf = True
+        self._due.clear()
+        if self._reading.body is not None and not self._withdraw(self._reading.body):
             return
         words = self._refusal(failure)
         if self._busy():
-            self.last_words = words
+            self._last_words = words
         else:
             self._say(words)
 
-    def _withdraw(self, cycle: RequestResponseCycle) -> bool:
+    def _withdraw(self, body: Incoming) -> bool:
         """Takes a request whose body fails back from the application. False: too late, its answer was begun."""
-        if cycle.response_started:
+        if self._waiting:
+            self._waiting.pop()
+        elif self.stream is None or self.stream.started:
             self.cut(reset=False)
             return False
-        cycle.disconnected = True
-        cycle.message_event.set()
-        if cycle is self.answering and self.stream is not None:
+        else:
+            body.lose()
             self.stream.lost()
-        elif self.pipeline and self.pipeline[0][0] is cycle:
-            self.pipeline.popleft()
         return True
 
     def _busy(self) -> bool:
         """Whether an answer is under way that the client still wants."""
-        cycle = self.answering
-        return cycle is not None and not (cycle.response_complete or cycle.disconnected)
+        return self.stream is not None and not (self.stream.complete or self.stream.gone)
 
     def _say(self, words: bytes) -> None:
         """The connection's last answer. We go on reading for a while: closing at once would reset what we wrote."""
-        self.deaf = True
-        self.due.clear()
-        self._unset_keepalive_if_required()
+        self._deaf = True
+        self._due.clear()
         if self.transport.is_closing():
             return
         self.transport.write(words)
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self.flow.resume_reading()
-        self.loop.call_later(self.limits.linger, self.transport.abort)
+        self._resume_reading()
+        self._loop.call_later(self._serving.limits.linger, self.transport.abort)
 
     # Deadlines
 
     def _watch(self) -> None:
         """Sets the deadline of the phase that the request is in."""
-        if self.since is None:
-            self.due.clear()
-        elif self.phase is Phase.HEAD:
-            self.due.set(self.since + self.limits.head_time)
+        reading = self._reading
+        if reading.since is None:
+            self._due.clear()
+        elif reading.phase is HEAD:
+            self._due.set(reading.since + self._serving.limits.head_time)
         else:
-            self.due.set(self.since + self.limits.body_time)
+            self._due.set(reading.since + self._serving.limits.body_time)
 
     def _too_late(self) -> None:
-        if self._busy() and self.answering is not (self.cycle if self.phase is Phase.BODY else None):
-            self.since = self.loop.time()  # an answer before it is still under way: we may be what holds it up
-            self._watch()
-        elif self.phase is Phase.HEAD and not self.begun:
+        reading = self._reading
+        if reading.phase is IDLE or not (self._busy() or reading.begun):
             self.transport.close()  # nothing was asked, so nothing is answered
+        elif self._busy() and (reading.phase is HEAD or self._waiting):
+            reading.since = self._loop.time()  # an answer before it is still under way: we may be what holds it up
+            self._watch()
         else:
-            limit = self.limits.head_time if self.phase is Phase.HEAD else self.limits.body_time
-            what = "headers" if self.phase is Phase.HEAD else "body"
+            limits = self._serving.limits
+            what, limit = ("headers", limits.head_time) if reading.phase is HEAD else ("body", limits.body_time)
             self._refuse(Failure(Cause.TOO_SLOW, f"The request's {what} did not arrive within {limit:g} s."))
 
     def _watch_sending(self) -> None:
-        self.unsent = self.transport.get_write_buffer_size()
-        if self.unsent:
-            self.stuck.set(self.loop.time() + self.limits.blocked)
+        self._unsent = self.transport.get_write_buffer_size()
+        if self._unsent:
+            self._stuck = self._stuck or Deadline(self._loop, self._still_stuck)
+            self._stuck.set(self._loop.time() + self._serving.limits.blocked)
 
     def _still_stuck(self) -> None:
-        if self.transport.get_write_buffer_size() < self.unsent:
+        if self.transport.get_write_buffer_size() < self._unsent:
             self._watch_sending()
         else:
             self._abort()
 
 
-def protocol_class(limits: HostLimits, rng: random.Random | None = None) -> type[HostProtocol]:
-    """The protocol of one server: its limits, one census over all its connections, and where request ids come from."""
-    members = {"limits": limits, "census": Census(limits), "rng": rng or random.SystemRandom()}
-    return type("RiverrunProtocol", (HostProtocol,), members)
+def _text(path: bytes) -> str:
+    text = path.decode("ascii")
+    return unquote(text) if "%" in text else text
+
+
+def _address(transport: asyncio.Transport) -> str | None:
+    """The client's; None where there is none, as on a Unix socket."""
+    peer = transport.get_extra_info("peername")
+    return str(peer[0]) if isinstance(peer, tuple) else None

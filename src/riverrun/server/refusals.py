@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
-
 from riverrun.failures import Failure
+from riverrun.server.lines import Header, header_lines, status_line
 from riverrun.wire.errors import error_body, error_headers
-
-Header = tuple[bytes, bytes]
-
-
-def status_line(status: int) -> bytes:
-    """`HTTP/1.1 404 Not Found\\r\\n`; a status without a known phrase gets none."""
-    phrase = HTTPStatus(status).phrase if status in HTTPStatus.__members__.values() else ""
-    return b"HTTP/1.1 %d %b\r\n" % (status, phrase.encode("ascii"))
 
 
 def refusal_headers(failure: Failure, request_id: str, body: bytes) -> list[Header]:
@@ -26,9 +17,8 @@ def refusal_headers(failure: Failure, request_id: str, body: bytes) -> list[Head
     ]
 
 
-def refusal(failure: Failure, request_id: str, defaults: list[Header]) -> bytes:
-    """The whole response. `defaults` are the host's own headers (date)."""
+def refusal(failure: Failure, request_id: str, defaults: bytes) -> bytes:
+    """The whole response. `defaults` are the lines of the host's own headers (date)."""
     body = error_body(failure, request_id=request_id)
-    headers = defaults + refusal_headers(failure, request_id, body)
-    lines = b"".join(b"%b: %b\r\n" % header for header in headers)
-    return status_line(failure.status) + lines + b"\r\n" + body
+    lines = header_lines(refusal_headers(failure, request_id, body))
+    return status_line(failure.status) + defaults + lines + b"\r\n" + body

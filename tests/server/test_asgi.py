@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from riverrun.server.stream import EXTENSION, AsgiStream, Message, Scope, StreamCut, open_stream
+from riverrun.server.asgi import AsgiStream, Message
+from riverrun.server.stream import StreamCut
 from tests.server.served import PATIENCE
 
 
@@ -37,7 +38,9 @@ def run(play: Callable[[ForeignHost, AsgiStream], object]) -> ForeignHost:
     async def all_of_it() -> ForeignHost:
         host = ForeignHost()
         async with asyncio.timeout(PATIENCE):
-            await play(host, AsgiStream(host.receive, host.send, high_water=10))  # type: ignore[misc]
+            stream = AsgiStream(host.receive, host.send, high_water=10)
+            stream.listen()
+            await play(host, stream)  # type: ignore[misc]
         assert len(asyncio.all_tasks()) == 1  # the listener has ended too
         return host
 
@@ -122,24 +125,23 @@ def test_a_host_that_fails_to_send_has_lost_its_client() -> None:
     assert calls == [True]
 
 
-def test_leaving_ends_the_listener() -> None:
+def test_a_whole_answer_ends_the_listener_too() -> None:
     async def play(host: ForeignHost, stream: AsgiStream) -> None:
-        stream.leave()
-        await asyncio.wait([stream._listener])
+        stream.answer(200, [(b"x-a", b"b")], b"whole")
+        await stream.done()
 
-    assert run(play).taken == []
+    host = run(play)
+    assert [message["type"] for message in host.taken] == ["http.response.start", "http.response.body"]
+    assert host.body() == b"whole"
 
 
-def test_the_hosts_own_writer_is_preferred() -> None:
+def test_nobody_listens_before_the_body_was_read() -> None:
     async def check() -> None:
         host = ForeignHost()
-        own = AsgiStream(host.receive, host.send)
-        assert open_stream({"extensions": {EXTENSION: own}}, host.receive, host.send) is own
-        scopes: list[Scope] = [{}, {"extensions": None}, {"extensions": {"http.response.push": {}}}]
-        for scope in scopes:
-            other = open_stream(scope, host.receive, host.send)
-            assert other is not own
-            other.leave()
-        own.leave()
+        stream = AsgiStream(host.receive, host.send)
+        stream.answer(200, [], b"whole")
+        await stream.done()
+        assert len(asyncio.all_tasks()) == 1
+        assert host.body() == b"whole"
 
     asyncio.run(check())
