@@ -34,6 +34,9 @@ from riverrun.wire.errors import error_body
 
 log = logging.getLogger("riverrun.runs")
 
+NOTHING: list[bytes] = []
+"""What an assembler has pushed and nobody has taken: the last words of a stream that waits are kept by its tape."""
+
 
 class Outcome(msgspec.Struct, frozen=True):
     """How a run went, for its log line. Times are in seconds from the request; None: it did not come to that.
@@ -201,8 +204,9 @@ class Run:
         try:
             assembler.push(deltas, attempt.source)
         finally:  # what came before a fault was said
-            if assembler.pushed:
-                self._write(assembler.pushed, attempt)
+            payloads, assembler.pushed = assembler.pushed, NOTHING
+            if payloads:
+                self._write(payloads, attempt)
 
     def _write(self, payloads: list[bytes], attempt: Attempt) -> None:
         try:
@@ -244,14 +248,15 @@ class Run:
 
     def _close(self) -> None:
         """Stops what still runs, writes the tail of the tape, and tells how it went. Happens once, whatever happens."""
-        usage = None
-        ending: Ending = Refused(ours())
+        assert self._ending is not None
+        ending, usage = self._ending, None
         try:
             self._stop()
             usage = self._assembler.usage if self._assembler.committed else None
-            ending = self._written(usage)
+            ending = self._written(ending, usage)
         except Exception:
             log.exception("a run failed by a fault of ours")
+            ending = Refused(ours())
             if self.tape.ending is None:
                 tell(self.tape, ours())
         finally:
@@ -268,10 +273,8 @@ class Run:
         for branch in branches:
             branch.stop()
 
-    def _written(self, usage: CompletionUsage | None) -> Ending:
+    def _written(self, ending: Ending, usage: CompletionUsage | None) -> Ending:
         """The tail of the tape: the last chunks of an answer that is complete, or the error frame. Returns its end."""
-        ending = self._ending
-        assert ending is not None
         if isinstance(ending, Finished):
             try:
                 self.tape.append(self._assembler.finish())

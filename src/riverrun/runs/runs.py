@@ -23,7 +23,7 @@ from riverrun.runs.presence import Presence
 from riverrun.runs.retries import Retries
 from riverrun.runs.run import Outcome, Run, Upstreams, tell
 from riverrun.runs.takeover import Broken
-from riverrun.runs.thoughts import Thoughts
+from riverrun.runs.thoughts import Thoughts, lacks_thoughts
 from riverrun.stream.ask import Ask
 from riverrun.stream.assembler import Assembler, Plan
 from riverrun.stream.continued import partial
@@ -218,7 +218,8 @@ class Runs:
     async def _create(
         self, chat: Chat, grant: Grant, raw: bytes, intent: Intent, model: Model, key: str, content: str
     ) -> Begun | Taken:
-        chat = await self.thoughts.completed(grant.tenant, chat)
+        if lacks_thoughts(chat):
+            chat = await self.thoughts.completed(grant.tenant, chat)
         ask = Ask(chat, f"chatcmpl-{self._random.getrandbits(128):032x}", int(self._now()), grant.caller)
         asks, attempts = self._branches(ask, model)
         store = bool(chat.request.store)
