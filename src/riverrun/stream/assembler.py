@@ -188,11 +188,13 @@ class Assembler:
 
     def _open(self, delta: Open) -> None:
         if not self.committed:
-            self.identity = msgspec.structs.replace(
-                self.identity,
-                model=delta.model or self.identity.model,
-                system_fingerprint=delta.fingerprint or self.identity.system_fingerprint,
-                service_tier=delta.tier or self.identity.service_tier,
+            known = self.identity
+            self.identity = Identity(
+                known.id,
+                known.created,
+                delta.model or known.model,
+                delta.fingerprint or known.system_fingerprint,
+                delta.tier or known.service_tier,
             )
 
     def _text(self, delta: Text) -> None:

@@ -154,15 +154,15 @@ class Writer:
         self._head = msgspec.json.encode(head)[:-1] + b',"choices":['
         self._tail = b'],"usage":null}' if usage_null else b"]}"
         self._pad = pad
-        self._before_text: dict[int, bytes] = {}
+        self._before_text: tuple[bytes, ...] = ()  # by choice
         self._after_text = b'},"logprobs":null,"finish_reason":null}' + self._tail
 
     def text(self, choice: int, content: bytes) -> bytes:
         """The commonest chunk: `content` (a JSON string literal) and nothing else."""
-        before = self._before_text.get(choice)
-        if before is None:
-            before = self._before_text[choice] = self._head + b'{"index":%d,"delta":{"content":' % choice
-        chunk = before + content + self._after_text
+        if choice >= len(self._before_text):
+            more = range(len(self._before_text), choice + 1)
+            self._before_text += tuple(self._head + b'{"index":%d,"delta":{"content":' % each for each in more)
+        chunk = self._before_text[choice] + content + self._after_text
         return chunk if self._pad is None else self._obfuscated(chunk)
 
     def delta(self, choice: int, fields: bytes, logprobs: bytes = b"null", finish_reason: bytes = b"null") -> bytes:
