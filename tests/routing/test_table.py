@@ -11,7 +11,7 @@ from riverrun.config import Config, ModelConfig
 from riverrun.config.values import decode
 from riverrun.failures import Cause
 from riverrun.routing.model import Model, single
-from riverrun.routing.table import Table
+from riverrun.routing.table import MOST_FITTED, Table
 from riverrun.routing.target import Deadlines, Target
 
 USUAL = Deadlines(first_token=30.0)
@@ -139,3 +139,13 @@ def test_an_upstream_that_is_not_there_is_an_error_also_behind_a_pattern() -> No
     for name in ("m", "m*"):
         with pytest.raises(LookupError, match="zzz"):
             table({"name": name, "targets": ["zzz/1"]})
+
+
+def test_what_a_pattern_was_found_for_is_remembered_and_bounded() -> None:
+    names = table({"name": "gpt-*", "targets": ["openai/gpt-*"]})
+    first = names.find("gpt-5")
+    assert names.find("gpt-5") is first
+    for number in range(MOST_FITTED):
+        assert asked(names.find(f"gpt-{number}-made-up")) == [[f"openai/gpt-{number}-made-up"]]
+    assert names.find("gpt-5") is not first
+    assert names.find("gpt-5") == first

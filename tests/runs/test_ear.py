@@ -22,7 +22,7 @@ async def begun() -> tuple[Scene, Run]:
     scene = Scene(FOREVER, deadlines=Deadlines(None, None, None, None))
     await scene.begin()
     await asyncio.sleep(0)
-    return scene, next(iter(scene.runs._runs.values()))
+    return scene, next(iter(scene.runs._runs))
 
 
 @pytest.mark.parametrize("early", [True, False])

@@ -1,17 +1,23 @@
 """A run from ask to tape, with scripted upstreams on the virtual clock."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
+from riverrun.backends.contract import Started
 from riverrun.backends.scripted import End, Fail, Say, Script, Step, Wait, steps, text
 from riverrun.failures import Attempt, Cause, Failure
+from riverrun.routing.target import Target
 from riverrun.stream.ask import Ask
+from riverrun.stream.assembler import Assembler
 from riverrun.stream.deltas import Finish, Text, Usage
-from riverrun.stream.flow import Cancelled, Finished, Refused
+from riverrun.stream.flow import Cancelled, Finished, Refused, Sink
 from riverrun.tapes.own import Own
 from riverrun.wire.chunk import DONE
 from riverrun.wire.fold import fold
@@ -145,6 +151,94 @@ def test_pings_keep_a_silent_answer_alive() -> None:
         scene = Scene(steps(HI, *pings, STOP, End()))
         await played(scene)
         assert scene.outcomes[0].ending == Finished()
+
+    virtual.run(main())
+
+
+class ByHand:
+    """An upstream that says what a test lets it say, and when."""
+
+    def __init__(self) -> None:
+        self.cancelled = False
+
+    def start(self, ask: Ask, target: Target, sink: Sink, started: Started) -> ByHand:
+        self.sink = sink
+        started(target, ())
+        return self
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+async def by_hand() -> tuple[Scene, ByHand, Own]:
+    scene, upstream = Scene(steps()), ByHand()
+    scene.upstreams._backends = {"": upstream}
+    return scene, upstream, await scene.begin()
+
+
+def test_the_tail_is_on_the_tape_in_the_same_call_that_brings_the_last_words() -> None:
+    async def main() -> None:
+        scene, upstream, tape = await by_hand()
+        upstream.sink.push([Text(0, b'"Hi"'), Finish(0, "stop")])
+        upstream.sink.end(Finished())
+        assert tape.payloads()[-1] == DONE
+        assert tape.ending == Finished()
+        assert scene.outcomes[0].ending == Finished()
+        assert scene.runs.running == 0
+
+    virtual.run(main())
+
+
+def test_a_reader_that_leaves_while_it_is_fed_ends_the_run_only_after_that() -> None:
+    class Leaving:
+        def __init__(self, tape: Own) -> None:
+            self.tape = tape
+            self.following = tape.follow(0, self)
+
+        def frames(self, block: bytes, last: int) -> bool:
+            self.following.leave()
+            assert self.tape.ending is None
+            return True
+
+        def ended(self, ending: object) -> None:
+            pass
+
+        def broke(self, failure: Failure) -> None:
+            pass
+
+    async def main() -> None:
+        scene, upstream, tape = await by_hand()
+        Leaving(tape).following.more()
+        upstream.sink.push([Text(0, b'"Hi"')])
+        assert tape.facts is not None
+        upstream.sink.push([Text(0, b'" there"')])
+        assert len(tape.payloads()) == 2  # the opener and the first words
+        await scene.runs.idle()
+        assert scene.outcomes[0].ending == Cancelled()
+        assert upstream.cancelled
+
+    virtual.run(main())
+
+
+@pytest.mark.parametrize(("step", "told"), [("push", 0), ("finish", 1)])
+def test_a_fault_of_ours_on_the_way_is_told_and_closes_the_tape(
+    step: str, told: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    async def main() -> None:
+        scene, upstream, tape = await by_hand()
+        monkeypatch.setattr(Assembler, step, broken)
+        with suppress(RuntimeError):  # whoever reads the socket hears of it too
+            upstream.sink.push([Text(0, b'"Hi"'), Finish(0, "stop")])
+        upstream.sink.end(Finished())
+        assert last_error(tape)["type"] == "server_error"
+        assert isinstance(tape.ending, Refused)
+        assert tape.ending.failure.cause is Cause.INTERNAL
+        assert scene.runs.running == 0
+        assert isinstance(scene.outcomes[0].ending, Refused)
+        assert [record.message for record in caplog.records] == ["a run failed by a fault of ours"] * told
 
     virtual.run(main())
 

@@ -37,6 +37,8 @@ POLICIES: dict[Cause, Policy] = {
 }
 """Causes that are not here are the client's, or ours: nobody else would answer otherwise."""
 
+NO_FALLBACKS: Fallbacks = {}
+
 FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 8.0
 
@@ -58,22 +60,34 @@ class Attempts:
     A failure before content whose cause has `fallbacks` puts those in the targets' place; each is asked once then.
     """
 
+    __slots__ = (
+        "_asked",
+        "_beside",
+        "_fallbacks",
+        "_fallen",
+        "_larger_than",
+        "_over",
+        "_random",
+        "_retries",
+        "targets",
+    )
+
     def __init__(self, targets: list[Target], retries: int, random: Random, fallbacks: Fallbacks | None = None) -> None:
         self.targets = targets
         self._retries = retries
         self._random = random
-        self._fallbacks: Fallbacks = fallbacks or {}
+        self._fallbacks: Fallbacks = fallbacks or NO_FALLBACKS
         self._fallen = False  # the targets are fallbacks now
         self._asked: dict[str, int] = {}
-        self._over: set[str] = set()  # not to be asked again
+        self._over: frozenset[str] = frozenset()  # not to be asked again
         self._larger_than: int | None = None  # tokens of context that were too few, 0 where nobody knows how many
-        self._beside: list[Cause] = []  # of failures beside which another target still ran
+        self._beside: tuple[Cause, ...] = ()  # of failures beside which another target still ran
 
     def copy(self) -> Attempts:
         """For a part of the branch that goes on by itself."""
         copied = Attempts(self.targets, self._retries, self._random, self._fallbacks)
-        copied._asked, copied._over = dict(self._asked), set(self._over)
-        copied._larger_than, copied._fallen, copied._beside = self._larger_than, self._fallen, list(self._beside)
+        copied._asked, copied._over = dict(self._asked), self._over
+        copied._larger_than, copied._fallen, copied._beside = self._larger_than, self._fallen, self._beside
         return copied
 
     def everyone(self) -> list[Target]:
@@ -85,8 +99,11 @@ class Attempts:
 
         A caller never waits for a target that is known to be down; but where all are, the first one is tried.
         """
-        ready = [target for target in self._left() if target.name in admitted] or self._left()[:1]
-        return self._ask(ready[0], 0.0) if ready else None
+        left = self._left()
+        for target in left:
+            if target.name in admitted:
+                return self._ask(target, 0.0)
+        return self._ask(left[0], 0.0) if left else None
 
     def other(self, than: Target, admitted: set[str]) -> Target | None:
         """Whom a hedge asks beside a target that is slow."""
@@ -103,14 +120,14 @@ class Attempts:
         again = policy(failure).again or (spoke and failure.cause is Cause.UPSTREAM_TIMEOUT)
         retries = 0 if self._fallen and not seen else self._retries
         if not again or self._asked.get(target.name, 0) > retries:
-            self._over.add(target.name)
+            self._over |= {target.name}
         if failure.cause is Cause.CONTEXT_TOO_LONG:
             self._larger_than = max(self._larger_than or 0, target.context or 0)
 
     def beside(self, target: Target, failure: Failure) -> None:
         """This failure of `target` came while another one still runs: its fallbacks are for when that fails too."""
         self.note(target, failure)
-        self._beside.append(failure.cause)
+        self._beside += (failure.cause,)
 
     def after(
         self,
@@ -130,7 +147,9 @@ class Attempts:
         self.note(target, failure, spoke=spoke, seen=seen)
         fell = not seen and self._fall(failure.cause)
         while not (seen or fell) and self._beside:
-            fell = self._fall(self._beside.pop(0))
+            first, *rest = self._beside
+            self._beside = tuple(rest)
+            fell = self._fall(first)
         if not (fell or policy(failure).onward):
             return None
         pause = self._pause(target, failure)
@@ -152,6 +171,8 @@ class Attempts:
 
     def _left(self) -> list[Target]:
         """Targets that may still be asked. An unknown window is never taken to be a larger one."""
+        if not self._over and self._larger_than is None:
+            return self.targets
         return [
             target
             for target in self.targets

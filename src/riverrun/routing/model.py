@@ -49,7 +49,13 @@ class Model(msgspec.Struct, frozen=True):
 
     def order(self, random: Random) -> list[Target]:
         """All targets in the order in which one request tries them: each tier drawn by weight."""
-        return [target for tier in self.tiers for target in _drawn(list(tier), random)]
+        order: list[Target] = []
+        for tier in self.tiers:
+            if len(tier) == 1:
+                order.append(tier[0].target)
+            else:
+                order += _drawn(list(tier), random)
+        return order
 
 
 def single(target: Target) -> Model:

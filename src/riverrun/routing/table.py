@@ -26,6 +26,9 @@ CARRIED = re.compile(r"[!-~]{1,256}")
 Own = Callable[[str], Model | None]
 """The models of this machine, by name or alias."""
 
+MOST_FITTED = 1024
+"""Names that patterns were found for, and are remembered with what was made of them. Clients may make names up."""
+
 
 class Table:
     """`models` are the configured ones, `sources` the upstreams by name, `own` the models of this machine, whose
@@ -48,6 +51,7 @@ class Table:
         self._patterns: list[tuple[str, ModelConfig]] = []
         self._exact: dict[str, Model] = {}
         self._default: Model | None = None
+        self._fitted: dict[str, Model] = {}
         for each in models:
             self._add(each)
         self._names = tuple(dict.fromkeys([*self._exact, *listed]))
@@ -69,7 +73,7 @@ class Table:
 
     def find(self, name: str) -> Model | None:
         """Who answers to this name: itself, then a model of this machine, a pattern in their order, the default."""
-        return self._exact.get(name) or self._own(name) or self._fitting(name) or self._default
+        return self._exact.get(name) or self._own(name) or self._fitted.get(name) or self._fit(name) or self._default
 
     def _add(self, model: ModelConfig) -> None:
         built = self._model(model, model.name, "*")
@@ -79,6 +83,14 @@ class Table:
             self._exact.update(dict.fromkeys(model.names, built))
         if model.default:
             self._default = built
+
+    def _fit(self, name: str) -> Model | None:
+        model = self._fitting(name)
+        if model is not None:
+            if len(self._fitted) >= MOST_FITTED:
+                self._fitted.clear()
+            self._fitted[name] = model
+        return model
 
     def _fitting(self, name: str) -> Model | None:
         if not CARRIED.fullmatch(name):

@@ -9,8 +9,6 @@ every attempt.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Protocol
 
 import msgspec
@@ -21,7 +19,7 @@ from riverrun.failures import Cause, Failure
 from riverrun.routing.attempts import Again, Attempts, policy
 from riverrun.routing.model import Model
 from riverrun.routing.target import Target
-from riverrun.runs.attempt import Attempt
+from riverrun.runs.attempt import Attempt, ours
 from riverrun.stream.ask import Ask
 from riverrun.stream.continued import Partial, Seam, partial, prefilled
 from riverrun.stream.deltas import Delta
@@ -43,7 +41,7 @@ class Owner(Protocol):
 
     def backend(self, target: Target) -> Backend: ...
 
-    def heard(self, branch: Branch, attempt: Attempt, deltas: list[Delta]) -> None:
+    def heard(self, attempt: Attempt, deltas: list[Delta]) -> None:
         """Raises Failure where they break the grammar."""
 
     def asked(self, target: Target) -> int:
@@ -76,6 +74,25 @@ class Owner(Protocol):
 
 class Branch:
     """`ask` names the choices; `attempts` knows who is asked next."""
+
+    __slots__ = (
+        "_ask",
+        "_attempts",
+        "_began_with",
+        "_first_failure",
+        "_live",
+        "_loop",
+        "_model",
+        "_no_repeating",
+        "_owner",
+        "_silent_since",
+        "_spent",
+        "_timers",
+        "_tried",
+        "ending",
+        "index",
+        "leg",
+    )
 
     def __init__(self, owner: Owner, index: int, ask: Ask, model: Model, attempts: Attempts) -> None:
         self.index = index
@@ -121,19 +138,18 @@ class Branch:
             timer.cancel()
         for attempt in self._live:
             attempt.stop()
+        self._timers.clear()
         self._live.clear()
 
     def heard(self, attempt: Attempt, deltas: list[Delta]) -> None:
-        self._silent_since = self._loop.time()
+        """The first words of an attempt. What follows them goes straight to the run."""
         if self._began_with is None:
             self._began_with = attempt.target
             self._owner.judged(attempt.target, None)
         if len(self._live) > 1:
             self._won(attempt)
-        try:
-            self._owner.heard(self, attempt, deltas)
-        except Failure as failure:
-            attempt.fail(failure)
+        attempt.hearer = self._owner.heard
+        attempt.hearer(attempt, deltas)
 
     def settled(self, attempt: Attempt, ending: Ending) -> None:
         self._owner.settled(attempt, ending)
@@ -141,13 +157,18 @@ class Branch:
     def ended(self, attempt: Attempt, ending: Ending) -> None:
         if attempt in self._live:
             self._live.remove(attempt)
+        if attempt.spoke_at is not None:
+            self._silent_since = max(self._silent_since, attempt.spoke_at)
         if not isinstance(ending, Refused):
             self._end(ending)
         elif self._began_with is not None and not self._owner.unfinished(self._ask.choices):
             self._end(Finished())  # every choice has its finish_reason: what the upstream does then is no matter
         else:
-            with self._told_of_bugs():
+            try:
                 self._failed(attempt, ending.failure)
+            except Exception:
+                self._give_up()
+                raise
 
     def _failed(self, attempt: Attempt, failure: Failure) -> None:
         self._owner.judged(attempt.target, failure)
@@ -166,13 +187,14 @@ class Branch:
 
     def _continue(self, attempt: Attempt, failure: Failure) -> None:
         """Goes on after what the client has seen, for an attempt that broke off."""
-        if attempt.ask.prefill and not attempt.spoke and not policy(failure).onward:
+        spoke = attempt.spoke_at is not None
+        if attempt.ask.prefill and not spoke and not policy(failure).onward:
             self._owner.prefill_refused(attempt.target)
             failure = self._first_failure or failure  # the refusal is of how we asked, and no client's fault
         if attempt.seam is not None and not attempt.seam.repeated and not attempt.ask.prefill:
             self._no_repeating = True  # it did not come to where the first answer broke: the next rung may
             self._attempts.forgive(attempt.target)
-        self._go_on(attempt.target, failure, spoke=attempt.spoke)
+        self._go_on(attempt.target, failure, spoke=spoke)
 
     def _go_on(self, target: Target, failure: Failure, *, spoke: bool) -> None:
         """The next rung after this target broke off, or the end."""
@@ -239,10 +261,14 @@ class Branch:
 
     def _launch(self, target: Target, ask: Ask, seam: Seam | None) -> None:
         number = self._owner.asked(target)
-        attempt = Attempt(self, target, ask, seam, number=number, whole_calls=self._model.whole_calls)
+        source = (self.index, self.leg)
+        attempt = Attempt(self, target, ask, seam, number=number, source=source, whole_calls=self._model.whole_calls)
         self._live.append(attempt)
-        with self._told_of_bugs():
+        try:
             attempt.start(self._owner.backend(target))
+        except Exception:
+            self._give_up()
+            raise
 
     def _hedge(self) -> None:
         """The first target is slow to say anything: the next one is asked as well, and the first word wins."""
@@ -274,14 +300,9 @@ class Branch:
             failure.attempts = tuple(self._tried)
         return failure
 
-    @contextmanager
-    def _told_of_bugs(self) -> Iterator[None]:
+    def _give_up(self) -> None:
         """A fault of ours must not leave the client waiting for a branch that nothing drives any more."""
-        try:
-            yield
-        except Exception:
-            self._end(Refused(Failure(Cause.INTERNAL, "riverrun failed to answer this; the fault is ours.")))
-            raise
+        self._end(Refused(ours()))
 
     def _end(self, ending: Ending) -> None:
         if self.ending is None:

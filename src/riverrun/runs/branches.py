@@ -22,9 +22,15 @@ def branches(ask: Ask, targets: list[Target], random: Random) -> list[Ask]:
     """
     n = ask.chat.n
     seed = ask.chat.request.seed
-    ask = msgspec.structs.replace(ask, repeatable=seed is not None)
-    if seed is None and any(target.draw_seed for target in targets):
-        seed = random.randrange(SEEDS)
+    if seed is None:
+        for target in targets:
+            if target.draw_seed:
+                seed = random.randrange(SEEDS)
+                break
+    elif not ask.repeatable:
+        ask = msgspec.structs.replace(ask, repeatable=True)
+    if n == 1 and seed == ask.chat.request.seed:  # nearly every request, as it is
+        return [ask]
     if n == 1 or all(target.n == "native" for target in targets):
         return [msgspec.structs.replace(ask, chat=_seeded(ask.chat, seed), choices=tuple(range(n)))]
     return [

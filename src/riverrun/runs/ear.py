@@ -13,21 +13,23 @@ from riverrun.tapes.contract import Signal
 class Ear:
     """Hears a tape's signals for its run, which may begin later than its tape."""
 
+    __slots__ = ("_early", "_lost", "_presence", "_retries", "_run")
+
     def __init__(self) -> None:
         self._run: Run | None = None
-        self._early: list[Signal] = []
+        self._early: tuple[Signal, ...] = ()
         self._lost = False  # its first readers have left
 
     def hears(self, run: Run, presence: Presence, retries: Retries | None) -> None:
         """From now on; and what was said before it."""
         self._run, self._presence, self._retries = run, presence, retries
-        early, self._early = self._early, []
+        early, self._early = self._early, ()
         for signal in early:
             HEARD[signal](self)
 
     def __call__(self, signal: Signal) -> None:
         if self._run is None:
-            self._early.append(signal)
+            self._early += (signal,)
         else:
             HEARD[signal](self)
 

@@ -13,11 +13,13 @@ class Intent(msgspec.Struct, frozen=True):
     """`key` is the client's Idempotency-Key; `retries`: how often its SDK has tried before.
 
     `policy` is what it wants to become of an answer that nobody reads; None: as the server has it.
+    `resumes`: it goes on with a stream that began before, and a new one would be another.
     """
 
     key: str | None = None
     policy: Policy | None = None
     retries: int = 0
+    resumes: bool = False
 
 
 class Habits(msgspec.Struct, frozen=True):

@@ -14,6 +14,8 @@ from riverrun.tapes.contract import Policy
 class Presence:
     """`gone` is called once it is clear that nobody will read on. `grace` is in seconds."""
 
+    __slots__ = ("_gone", "_grace", "_policy", "_timer")
+
     def __init__(self, policy: Policy, grace: float, gone: Callable[[], None]) -> None:
         self._policy = policy
         self._grace = grace
@@ -43,3 +45,8 @@ class Presence:
         """The answer has ended: nobody is waited for any more."""
         self.joined()
         self._policy = "finish"
+        self._gone = _nothing
+
+
+def _nothing() -> None:
+    """Nobody hears of it any more."""

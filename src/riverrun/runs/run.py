@@ -1,24 +1,26 @@
 """A run: one ask being answered onto its tape.
 
-It sleeps while chunks flow (they pass through `heard` as plain calls, from the upstream's socket to the tape) and
-wakes when the last branch ends, or one fails, or nobody reads any more.
+From its start to its end it is plain calls. Chunks pass through `heard` from the upstream's socket to the tape, and the
+ending of the last branch closes the tape in the same call. Only what comes from the tape's side (nobody reads any more,
+it can't be written) waits for the loop's next turn, because the tape may be in the middle of telling its readers.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
 import msgspec
 
 from riverrun.backends.contract import Backend
-from riverrun.failures import Cause, Failure
+from riverrun.failures import Failure
 from riverrun.routing.attempts import Attempts
 from riverrun.routing.model import Model
 from riverrun.routing.target import Target
-from riverrun.runs.attempt import Attempt
+from riverrun.runs.attempt import Attempt, ours
 from riverrun.runs.books import Account
 from riverrun.runs.branch import Branch
 from riverrun.runs.takeover import Broken
@@ -29,6 +31,11 @@ from riverrun.stream.flow import Cancelled, Ending, Finished, Refused
 from riverrun.tapes.contract import Committed, OwnTape
 from riverrun.wire.chunk import CompletionUsage
 from riverrun.wire.errors import error_body
+
+log = logging.getLogger("riverrun.runs")
+
+NOTHING: list[bytes] = []
+"""What an assembler has pushed and nobody has taken: the last words of a stream that waits are kept by its tape."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -63,10 +70,34 @@ class Upstreams(Protocol):
 
 
 class Run:
-    """Answers `ask` onto `tape`. `asks` and `attempts` are its branches', one each."""
+    """Answers `ask` onto `tape`. `over` is told once, last, how it went; `outcome` is for it to fill."""
+
+    __slots__ = (
+        "_account",
+        "_assembler",
+        "_began",
+        "_branches",
+        "_ending",
+        "_first_content",
+        "_loop",
+        "_model",
+        "_over",
+        "_target",
+        "_upstreams",
+        "ask",
+        "outcome",
+        "tape",
+    )
 
     def __init__(
-        self, ask: Ask, model: Model, tape: OwnTape, assembler: Assembler, upstreams: Upstreams, account: Account
+        self,
+        ask: Ask,
+        model: Model,
+        tape: OwnTape,
+        assembler: Assembler,
+        upstreams: Upstreams,
+        account: Account,
+        over: Callable[[Run, Outcome], None],
     ) -> None:
         self.ask = ask
         self.tape = tape
@@ -74,11 +105,13 @@ class Run:
         self._assembler = assembler
         self._upstreams = upstreams
         self._account = account
+        self._over = over
         self._loop = asyncio.get_running_loop()
+        self.outcome: asyncio.Future[Outcome] = self._loop.create_future()
         self._began = self._loop.time()
         self._first_content: float | None = None
         self._target = model.tiers[0][0].target.name
-        self._over: asyncio.Future[Ending] = self._loop.create_future()
+        self._ending: Ending | None = None  # how it ends, or has ended
         self._branches: list[Branch] = []
 
     @property
@@ -86,10 +119,8 @@ class Run:
         """Whether the answer has signed thoughts, which must come back with what it asked for."""
         return self._assembler.signed
 
-    async def answer(
-        self, asks: Sequence[Ask], attempts: Sequence[Attempts], taken_over: Broken | None = None
-    ) -> Outcome:
-        """Runs to the end and closes the tape, whatever happens.
+    def start(self, asks: Sequence[Ask], attempts: Sequence[Attempts], taken_over: Broken | None = None) -> None:
+        """Asks the first targets; `asks` and `attempts` are its branches', one each.
 
         `taken_over`: why another owner's run ended; this one goes on with what is on the tape.
         """
@@ -99,21 +130,11 @@ class Run:
         ]
         try:
             for branch, ask in zip(list(self._branches), asks, strict=True):
-                if not self._over.done():
+                if self._ending is None:
                     self._begin(branch, ask, taken_over)
-            ending = await self._over
         except Exception:
-            self._close(Refused(Failure(Cause.INTERNAL, "riverrun failed to answer this; the fault is ours.")))
-            raise
-        finally:
-            for branch in self._branches:
-                branch.stop()
-        ending = self._close(ending)
-        usage = self._assembler.usage if self._assembler.committed else None
-        seconds = self._loop.time() - self._began
-        self._account.over(ending, seconds, self._first_content)
-        limited = isinstance(ending, Finished) and self._assembler.limited
-        return Outcome(self.ask, self._target, ending, usage, self._first_content, seconds, limited)
+            log.exception("a run failed by a fault of ours")
+            self._end(Refused(ours()))
 
     def _begin(self, branch: Branch, ask: Ask, taken_over: Broken | None) -> None:
         facts = taken_over.facts if taken_over is not None else None
@@ -132,11 +153,11 @@ class Run:
 
     def cancel(self) -> None:
         """Nobody wants it any more."""
-        self._end(Cancelled())
+        self._end_soon(Cancelled())
 
     def fail(self, failure: Failure) -> None:
         """It cannot go on, for a reason that is not an upstream's."""
-        self._end(Refused(failure))
+        self._end_soon(Refused(failure))
 
     # What its branches ask and say; `heard` comes from the socket's read callback.
 
@@ -173,26 +194,29 @@ class Run:
     def spent(self, tokens: int) -> None:
         self._assembler.spent += tokens
 
-    def heard(self, branch: Branch, attempt: Attempt, deltas: list[Delta]) -> None:
-        if self._over.done():
+    def heard(self, attempt: Attempt, deltas: list[Delta]) -> None:
+        """The steady path of a stream: it is short on purpose."""
+        if self._ending is not None:
             return
-        if not self._assembler.committed:
+        assembler = self._assembler
+        if not assembler.committed:
             self._introduce(attempt.target)
         try:
-            self._assembler.push(deltas, (branch.index, branch.leg))
+            assembler.push(deltas, attempt.source)
         finally:  # what came before a fault was said
-            self._write(self._assembler.pushed, attempt)
+            payloads, assembler.pushed = assembler.pushed, NOTHING
+            if payloads:
+                self._write(payloads, attempt)
 
     def _write(self, payloads: list[bytes], attempt: Attempt) -> None:
-        if payloads:
-            try:
-                self.tape.append(payloads)
-            except Failure as failure:  # of the tape, and no upstream's
-                self.fail(failure)
-                return
-            if self._first_content is None:
-                self._first_content = self._loop.time() - self._began
-                self.tape.commit(Committed(attempt.target.name, attempt.dropped))
+        try:
+            self.tape.append(payloads)
+        except Failure as failure:  # of the tape, and no upstream's
+            self.fail(failure)
+            return
+        if self._first_content is None:
+            self._first_content = self._loop.time() - self._began
+            self.tape.commit(Committed(attempt.target.name, attempt.dropped))
 
     def ended(self, branch: Branch, ending: Ending) -> None:
         if isinstance(ending, Refused | Cancelled):
@@ -212,27 +236,63 @@ class Run:
         )
 
     def _end(self, ending: Ending) -> None:
-        if not self._over.done():
-            self._over.set_result(ending)
+        """By its branches, or by a fault of ours."""
+        if self._ending is None:
+            self._ending = ending
+            self._close()
 
-    def _close(self, ending: Ending) -> Ending:
-        """The tail of the tape: the last chunks of an answer that is complete, or the error frame."""
+    def _end_soon(self, ending: Ending) -> None:
+        if self._ending is None:
+            self._ending = ending
+            self._loop.call_soon(self._close)
+
+    def _close(self) -> None:
+        """Stops what still runs, writes the tail of the tape, and tells how it went. Happens once, whatever happens."""
+        assert self._ending is not None
+        ending, usage = self._ending, None
+        try:
+            self._stop()
+            usage = self._assembler.usage if self._assembler.committed else None
+            ending = self._written(ending, usage)
+        except Exception:
+            log.exception("a run failed by a fault of ours")
+            ending = Refused(ours())
+            if self.tape.ending is None:
+                tell(self.tape, ours())
+        finally:
+            seconds = self._loop.time() - self._began
+            self._account.over(ending, seconds, self._first_content)
+            limited = isinstance(ending, Finished) and self._assembler.limited
+            self._over(
+                self, Outcome(self.ask, self._target, ending, usage, self._first_content, seconds, limited=limited)
+            )
+
+    def _stop(self) -> None:
+        """Branches know their run, and it lets go of them, so that no collector has to find either."""
+        branches, self._branches = self._branches, []
+        for branch in branches:
+            branch.stop()
+
+    def _written(self, ending: Ending, usage: CompletionUsage | None) -> Ending:
+        """The tail of the tape: the last chunks of an answer that is complete, or the error frame. Returns its end."""
         if isinstance(ending, Finished):
             try:
                 self.tape.append(self._assembler.finish())
             except Failure as failure:
                 ending = Refused(failure)
-        usage = self._assembler.usage if isinstance(ending, Finished) else None
         if isinstance(ending, Refused):
             tell(self.tape, ending.failure)
         else:
-            self.tape.close(ending, usage)
+            self.tape.close(ending, usage if isinstance(ending, Finished) else None)
         return ending
 
 
 def tell(tape: OwnTape, failure: Failure) -> None:
     """Ends a tape with the error frame, for readers who have begun to read."""
     frame = error_body(failure, request_id=tape.head.id, stream_id=tape.head.id, last_seq=tape.written + 1)
-    with suppress(Failure):  # a tape that is broken tells its readers itself
-        tape.append([frame])
-    tape.close(Refused(failure), None)
+    try:
+        with suppress(Failure):  # a tape that is broken tells its readers itself
+            tape.append([frame])
+    finally:
+        failure.__traceback__ = None  # a tape is kept, and would keep everything that the failure came through
+        tape.close(Refused(failure), None)

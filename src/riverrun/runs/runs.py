@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from itertools import chain
 from random import Random
 
@@ -23,7 +23,7 @@ from riverrun.runs.presence import Presence
 from riverrun.runs.retries import Retries
 from riverrun.runs.run import Outcome, Run, Upstreams, tell
 from riverrun.runs.takeover import Broken
-from riverrun.runs.thoughts import Thoughts
+from riverrun.runs.thoughts import Thoughts, lacks_thoughts
 from riverrun.stream.ask import Ask
 from riverrun.stream.assembler import Assembler, Plan
 from riverrun.stream.continued import partial
@@ -95,8 +95,9 @@ class Runs:
         self._retries = Retries(tapes) if habits.join_retries else None
         self.thoughts = Thoughts(tapes)
         self._reasoning = REASONING[habits.reasoning]
-        self._runs: dict[asyncio.Task[Outcome], Run] = {}
-        self._adopting: set[asyncio.Task[None]] = set()
+        self._runs: dict[Run, Ear] = {}
+        self._busy: set[asyncio.Task[None]] = set()
+        """What must be waited for beside them: tapes that are taken over, and what is left to do after an answer."""
         self._leaving: asyncio.Future[None] | None = None
 
     @property
@@ -135,12 +136,11 @@ class Runs:
 
     async def idle(self) -> None:
         """Returns when nothing runs."""
-        while self._runs or self._adopting:
-            await asyncio.wait({*self._runs, *self._adopting})
-
-    async def withdraw(self, tape: Tape) -> None:
-        """The answer that was just begun is not wanted after all."""
-        await self._tapes.cancel(tape)
+        while self._runs or self._busy:
+            if self._runs:
+                await asyncio.wait([run.outcome for run in self._runs])
+            if self._busy:
+                await asyncio.wait(self._busy)
 
     def interrupt(self) -> None:
         """The server stops now. Where others can go on with its answers they are left to them, and their readers are
@@ -148,7 +148,7 @@ class Runs:
         if self._tapes.shared:
             self._leaving = self._leaving or asyncio.ensure_future(self._tapes.close())
             return
-        for run in self._runs.values():
+        for run in self._runs:
             run.fail(Failure(Cause.UPSTREAM_INTERRUPTED, "The server was stopped before the answer was complete."))
 
     async def close(self) -> None:
@@ -163,9 +163,7 @@ class Runs:
     def adopt(self, tape: OwnTape) -> Listener:
         """Goes on with an answer whose owner has died, where its model still can; else it ends with an error."""
         ear = Ear()
-        task = asyncio.create_task(self._adopt(tape, ear))
-        self._adopting.add(task)
-        task.add_done_callback(self._adopting.discard)
+        self._do(self._adopt(tape, ear))
         return ear
 
     async def _adopt(self, tape: OwnTape, ear: Ear) -> None:
@@ -207,11 +205,12 @@ class Runs:
         assembler = self._restored(tape, payloads, chat)
         spoken = said > 0 or len(assembler.unfinished(tuple(range(chat.n)))) < chat.n
         facts = takeover.began(tape, payloads, attempts[0].targets) if spoken else None
-        run = Run(ask, model, tape, assembler, self._upstreams, account)
+        run = Run(ask, model, tape, assembler, self._upstreams, account, self._over)
         presence = Presence(tape.head.policy, self._habits.grace, run.cancel)
         presence.abandoned()  # before it hears of readers that have come already
         ear.hears(run, presence, None)
-        self._start(run, ear, asks, attempts, Broken(takeover.died(), facts))
+        self._runs[run] = ear
+        run.start(asks, attempts, Broken(takeover.died(), facts))
 
     def _restored(self, tape: OwnTape, payloads: list[bytes], chat: Chat) -> Assembler:
         return takeover.assembler(tape, payloads, chat.model, self._plan(chat))
@@ -219,7 +218,8 @@ class Runs:
     async def _create(
         self, chat: Chat, grant: Grant, raw: bytes, intent: Intent, model: Model, key: str, content: str
     ) -> Begun | Taken:
-        chat = await self.thoughts.completed(grant.tenant, chat)
+        if lacks_thoughts(chat):
+            chat = await self.thoughts.completed(grant.tenant, chat)
         ask = Ask(chat, f"chatcmpl-{self._random.getrandbits(128):032x}", int(self._now()), grant.caller)
         asks, attempts = self._branches(ask, model)
         store = bool(chat.request.store)
@@ -234,9 +234,13 @@ class Runs:
             return tape
         assembler = Assembler(Identity(ask.id, ask.created, model.name), self._plan(ask.chat))
         account = self._books.begun(ask, grant.tenant, grant.client_request_id)
-        run = Run(ask, model, tape, assembler, self._upstreams, account)
+        run = Run(ask, model, tape, assembler, self._upstreams, account, self._over)
         ear.hears(run, Presence(policy, self._habits.grace, run.cancel), self._retries)
-        return Begun(tape, self._start(run, ear, asks, attempts))
+        self._runs[run] = ear
+        if intent.resumes:  # what it goes on with is not here: nobody is asked for another
+            run.cancel()
+        run.start(asks, attempts)
+        return Begun(tape, run.outcome)
 
     async def _named(self, taken: Taken, grant: Grant, content: str) -> Begun | None:
         """The answer to the request that came before with the same key. None: the key has become free."""
@@ -255,19 +259,33 @@ class Runs:
             return None
         return Begun(tape, None, replayed=tape.ending is not None)
 
-    def _start(
-        self, run: Run, ear: Ear, asks: list[Ask], attempts: list[Attempts], taken_over: Broken | None = None
-    ) -> asyncio.Task[Outcome]:
-        task = asyncio.create_task(self._answer(run, asks, attempts, taken_over))
-        self._runs[task] = run
-        task.add_done_callback(self._ended)
-        task.add_done_callback(lambda _: ear.over())
-        return task
+    def _over(self, run: Run, outcome: Outcome) -> None:
+        """It has ended; what must be written of it is written before anybody knows how."""
+        self._runs.pop(run).over()
+        key_is_ours = bool(run.tape.head.key) and self._leaving is None  # else it is theirs who go on with the answer
+        forgets = key_is_ours and outcome.first_content is None  # nothing was generated: it is free for another try
+        remembers = isinstance(outcome.ending, Finished) and run.signed
+        if forgets or remembers:
+            self._do(self._after(run, outcome, forgets=forgets, remembers=remembers))
+        else:
+            run.outcome.set_result(outcome)
 
-    def _ended(self, task: asyncio.Task[Outcome]) -> None:
-        del self._runs[task]
-        if not task.cancelled() and task.exception() is not None:
-            log.error("a run failed by a fault of ours", exc_info=task.exception())
+    async def _after(self, run: Run, outcome: Outcome, *, forgets: bool, remembers: bool) -> None:
+        tape = run.tape
+        try:
+            if forgets:
+                await self._tapes.forget_key(tape.head)
+            if remembers:
+                await self.thoughts.remember(tape.head.tenant, await tape.ended())
+        except Exception:  # Failure too: nobody else hears of it
+            log.exception("what had to be written after %s could not be", tape.head.id)
+        finally:
+            run.outcome.set_result(outcome)
+
+    def _do(self, what: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(what)
+        self._busy.add(task)
+        task.add_done_callback(self._busy.discard)
 
     def _model(self, name: str) -> Model:
         model = self._models(name)
@@ -281,21 +299,14 @@ class Runs:
 
     def _branches(self, ask: Ask, model: Model) -> tuple[list[Ask], list[Attempts]]:
         targets = [patient(target, ask.chat) for target in model.order(self._random)]
+        if not model.fallbacks:
+            asks = branches(ask, targets, self._random)
+            return asks, [Attempts(targets, model.retries, self._random) for _ in asks]
         fallbacks = {
             cause: tuple(patient(target, ask.chat) for target in named) for cause, named in model.fallbacks.items()
         }
         asks = branches(ask, [*targets, *chain.from_iterable(fallbacks.values())], self._random)
         return asks, [Attempts(targets, model.retries, self._random, fallbacks) for _ in asks]
-
-    async def _answer(self, run: Run, asks: list[Ask], attempts: list[Attempts], taken_over: Broken | None) -> Outcome:
-        outcome = await run.answer(asks, attempts, taken_over)
-        head = run.tape.head
-        over = self._leaving is None  # else whoever goes on with the answer has its key
-        if over and head.key and outcome.first_content is None:  # nothing was generated: it is free for another try
-            await self._tapes.forget_key(head)
-        if run.signed and isinstance(outcome.ending, Finished):
-            await self.thoughts.remember(head.tenant, await run.tape.ended())
-        return outcome
 
     def _plan(self, chat: Chat) -> Plan:
         return Plan(

@@ -50,7 +50,7 @@ class Thoughts:
 
     async def completed(self, tenant: str, chat: Chat) -> Chat:
         """The request with the thoughts that its assistant messages lack. The same one where none is known."""
-        messages = cast("list[JsonObject]", chat.body.get("messages"))
+        messages = _messages(chat)
         lacking = {index: ids for index, message in enumerate(messages) if (ids := _calls(message))}
         if not lacking:
             return chat
@@ -74,6 +74,15 @@ class Thoughts:
                 thought: JsonObject = msgspec.json.decode(note)
                 return thought
         return None
+
+
+def lacks_thoughts(chat: Chat) -> bool:
+    """Whether any of its messages calls tools and does not say what was thought before: most requests have none."""
+    return any("tool_calls" in message and _calls(message) for message in _messages(chat))
+
+
+def _messages(chat: Chat) -> list[JsonObject]:
+    return cast("list[JsonObject]", chat.body["messages"])
 
 
 def _name(tenant: str, call: str) -> str:

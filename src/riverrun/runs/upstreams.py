@@ -38,19 +38,22 @@ class Upstreams:
 
     def admitted(self, targets: list[Target]) -> set[str]:
         """The names of the targets whose breakers let a request through."""
+        if not self._breakers:  # nearly always: nothing has failed lately
+            return {target.name for target in targets}
         now = asyncio.get_running_loop().time()
         return {target.name for target in targets if self._breakers.get(self._known(target), WELL).admits(now)}
 
     def asked(self, target: Target) -> None:
         """A request goes to this target."""
-        breaker = self._breakers.get(self._known(target))
+        breaker = self._breakers.get(self._known(target)) if self._breakers else None
         if breaker is not None:
             breaker.asked(asyncio.get_running_loop().time())
 
     def judged(self, target: Target, failure: Failure | None) -> None:
         """A target said something (None), or failed. A client's own error is a sign of health."""
         if failure is None or target.watched or not policy(failure).health:
-            self._breakers.pop(self._known(target), None)
+            if self._breakers:
+                self._breakers.pop(self._known(target), None)
         else:
             self._breaker(target).failed(asyncio.get_running_loop().time())
 

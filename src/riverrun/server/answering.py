@@ -46,6 +46,8 @@ class Local:
     def __init__(self, names: Sequence[str], context: int | None = None) -> None:
         self.names = tuple(names)
         self._context = context or DEFAULT_CONTEXT
+        self._named = {name: catalogue.find(name) for name in self.names}
+        self._known = _known(self.names)
         self.target: Completed = _asleep
 
     def find(self, name: str) -> Model | None:
@@ -53,11 +55,14 @@ class Local:
 
         Its context is known before it runs where the catalogue knows what it was made for.
         """
-        row = catalogue.find(name)
-        known = name if name in self.names else row.name if row is not None else ""
-        if known not in self.names:
-            return None
-        target = self.target(known)
+        if name in self._named:
+            row = self._named[name]
+        else:
+            row = self._known.get(name.casefold())
+            if row is None:
+                return None
+            name = row.name
+        target = self.target(name)
         if row is not None:
             context = target.context or min(row.context, self._context)
             target = msgspec.structs.replace(target, context=context, sampling=tuple(row.sampling.items()))
@@ -119,6 +124,15 @@ def _upstream(name: str, settings: UpstreamConfig, environ: Mapping[str, str]) -
 
 def _invalid(what: str) -> Failure:
     return Failure(Cause.BAD_REQUEST, f"The configuration is not valid: {what.rstrip('.')}.")
+
+
+def _known(names: Sequence[str]) -> dict[str, catalogue.Row]:
+    """The rows of these models by their names and aliases, in lower case. Every request looks here first."""
+    rows: dict[str, catalogue.Row] = {}
+    for row in catalogue.rows():
+        for name in (row.name, *row.aliases):
+            rows.setdefault(name, row)
+    return {name: row for name, row in rows.items() if row.name in names}
 
 
 def _asleep(name: str) -> Target:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import msgspec
+
 from riverrun.config import ServerConfig
 from riverrun.failures import Failure, bad_request
 from riverrun.runs.runs import Grant, Runs
@@ -48,6 +50,8 @@ class Chat:
                 "GET the address in its Location header with Last-Event-ID.",
                 "Last-Event-ID",
             )
+        if after and chat.stream:
+            said = msgspec.structs.replace(said, resumes=True)
         begun = await self._runs.begin(chat, grant, body, said)
         tape = begun.tape
         exchange.id, exchange.outcome = tape.head.id, begun.outcome
@@ -55,8 +59,6 @@ class Chat:
             exchange.extra.append(REPLAYED)
         if begun.outcome is None:
             exchange.way = "resumed" if after else "replayed" if begun.replayed else "joined"
-        elif after and chat.stream:  # the stream that it goes on with is not here, and this one would be another
-            await self._runs.withdraw(tape)
         if chat.stream:
             await self.stream(exchange, tape, after)
         else:

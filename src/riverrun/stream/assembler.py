@@ -20,6 +20,7 @@ import msgspec
 from riverrun.failures import Cause, Failure
 from riverrun.stream.calls import Calls, Fragment, Opened
 from riverrun.stream.deltas import (
+    FINISH_REASONS,
     Annotation,
     Audio,
     Delta,
@@ -49,6 +50,10 @@ Source = tuple[int, int]
 
 NO_TOKENS = b'{"content":[],"refusal":null}'
 
+REASONS = {reason: literal(reason) for reason in FINISH_REASONS}
+CALLED = frozenset({"stop", "tool_calls", "function_call"})
+"""Reasons for which a choice with calls finishes because of them."""
+
 
 class Plan(msgspec.Struct, frozen=True):
     """What the caller asked of the stream's form. `thoughts`: the fields that carry reasoning, one or two.
@@ -69,21 +74,53 @@ class Plan(msgspec.Struct, frozen=True):
 class _Choice:
     """What must be remembered of a choice to keep its grammar."""
 
+    __slots__ = ("_calls", "annotations", "finished", "signatures")
+
     def __init__(self) -> None:
-        self.calls = Calls()
+        self._calls: Calls | None = None
         self.annotations = 0
         self.signatures = 0
         self.finished = False
 
+    @property
+    def calls(self) -> Calls:
+        """Made when the first one comes: most choices have none, and a stream that waits is held small."""
+        if self._calls is None:
+            self._calls = Calls()
+        return self._calls
+
+    @property
+    def called(self) -> bool:
+        return self._calls is not None and len(self._calls) > 0
+
 
 class Assembler:
     """One stream. `identity.model` and its fingerprint stand unless the upstream's Open says otherwise in time."""
+
+    __slots__ = (
+        "_choices",
+        "_said",
+        "_source",
+        "_speaking",
+        "_unopened",
+        "_usage",
+        "_writer",
+        "committed",
+        "counted",
+        "identity",
+        "inherited",
+        "limited",
+        "plan",
+        "pushed",
+        "spent",
+    )
 
     def __init__(self, identity: Identity, plan: Plan) -> None:
         self.identity = identity
         self.plan = plan
         self.committed = False
         self._choices = [_Choice() for _ in range(plan.n)]
+        self._speaking: dict[int, _Choice] = {}  # those that have said something and may say more
         self._unopened = range(plan.n)
         self.spent = 0
         """Tokens that were sent by calls which broke and were continued, and which no upstream counted."""
@@ -97,7 +134,6 @@ class Assembler:
         self._said = 0  # deltas that stand for about a token each
         self._source: Source = (0, 0)
         self._writer: Writer
-        self._out: list[bytes] = []
         self.pushed: list[bytes] = []
         """The payloads of the latest push; of one that failed, those before the fault."""
 
@@ -131,7 +167,8 @@ class Assembler:
     def push(self, deltas: list[Delta], source: Source = (0, 0)) -> list[bytes]:
         """The payloads that these deltas of one source complete. Raises Failure where they break the grammar."""
         self._source = source
-        self.pushed = out = self._out = []
+        out: list[bytes] = []
+        self.pushed = out
         for delta in deltas:
             STEPS[type(delta)](self, delta)
         return out
@@ -147,38 +184,43 @@ class Assembler:
         due = self.plan.include_usage and not self.counted
         return [*([self._writer.usage(self.usage)] if due else []), DONE]
 
-    # One step per kind of delta. Each appends whole payloads to `_out`.
+    # One step per kind of delta. Each appends whole payloads to `pushed`.
 
     def _open(self, delta: Open) -> None:
         if not self.committed:
-            self.identity = msgspec.structs.replace(
-                self.identity,
-                model=delta.model or self.identity.model,
-                system_fingerprint=delta.fingerprint or self.identity.system_fingerprint,
-                service_tier=delta.tier or self.identity.service_tier,
+            known = self.identity
+            self.identity = Identity(
+                known.id,
+                known.created,
+                delta.model or known.model,
+                delta.fingerprint or known.system_fingerprint,
+                delta.tier or known.service_tier,
             )
 
     def _text(self, delta: Text) -> None:
-        if delta.literal == b'""' and delta.logprobs is None:
-            return
-        self._say(delta)
-        if delta.logprobs is None:
-            self._out.append(self._writer.text(delta.choice, delta.literal))
-        else:
+        """Nearly every delta of a stream."""
+        literal = delta.literal
+        if delta.logprobs is not None:
+            self._say(delta)
             tokens = b'{"content":%b,"refusal":null}' % delta.logprobs
-            self._out.append(self._writer.delta(delta.choice, b'"content":' + delta.literal, tokens))
+            self.pushed.append(self._writer.delta(delta.choice, b'"content":' + literal, tokens))
+        elif literal != b'""':
+            if delta.choice not in self._speaking:
+                self._open_choice(delta)
+            self._said += 1
+            self.pushed.append(self._writer.text(delta.choice, literal))
 
     def _reasoning(self, delta: Reasoning) -> None:
         if delta.literal != b'""':
             self._say(delta)
             fields = b",".join([b'"%b":%b' % (name, delta.literal) for name in self.plan.thoughts])
-            self._out.append(self._writer.delta(delta.choice, fields))
+            self.pushed.append(self._writer.delta(delta.choice, fields))
 
     def _refusal(self, delta: Refusal) -> None:
         if delta.literal != b'""' or delta.logprobs is not None:
             self._say(delta)
             tokens = b"null" if delta.logprobs is None else b'{"content":null,"refusal":%b}' % delta.logprobs
-            self._out.append(self._writer.delta(delta.choice, b'"refusal":' + delta.literal, tokens))
+            self.pushed.append(self._writer.delta(delta.choice, b'"refusal":' + delta.literal, tokens))
 
     def _tool_open(self, delta: ToolOpen) -> None:
         choice = self._say(delta)
@@ -192,35 +234,41 @@ class Assembler:
         choice = self._say(delta)
         numbered = _numbered(delta.value, choice.annotations)
         choice.annotations += 1
-        self._out.append(self._writer.delta(delta.choice, b'"annotations":[%b]' % numbered))
+        self.pushed.append(self._writer.delta(delta.choice, b'"annotations":[%b]' % numbered))
 
     def _signature(self, delta: Signature) -> None:
         choice = self._say(delta)
         numbered = _numbered(delta.value, choice.signatures)
         choice.signatures += 1
-        self._out.append(self._writer.delta(delta.choice, b'"reasoning_details":[%b]' % numbered))
+        self.pushed.append(self._writer.delta(delta.choice, b'"reasoning_details":[%b]' % numbered))
 
     def _audio(self, delta: Audio) -> None:
         self._say(delta)
-        self._out.append(self._writer.delta(delta.choice, b'"audio":' + delta.value))
+        self.pushed.append(self._writer.delta(delta.choice, b'"audio":' + delta.value))
 
     def _finish(self, delta: Finish) -> None:
         choice = self._say(delta)
-        self._fragments(delta.choice, choice.calls.close(delta.reason))
-        choice.finished = True
         reason = delta.reason
+        if choice.called:
+            self._fragments(delta.choice, choice.calls.close(reason))
+        choice.finished = True
+        del self._speaking[delta.choice]
         self.limited = self.limited or reason == "length"
-        if reason in ("stop", "tool_calls", "function_call") and len(choice.calls):
+        if choice.called and reason in CALLED:
             reason = "function_call" if self.plan.functions else "tool_calls"  # T10, T13
-        self._out.append(self._writer.delta(delta.choice, b"", finish_reason=literal(reason)))
+        self.pushed.append(self._writer.delta(delta.choice, b"", finish_reason=REASONS[reason]))
 
     def _count(self, delta: Usage) -> None:
         self._usage[self._source] = delta
 
-    def _say(
-        self, delta: Text | Reasoning | Refusal | ToolOpen | ToolArgs | Annotation | Signature | Audio | Finish
-    ) -> _Choice:
+    def _say(self, delta: Said) -> _Choice:
         """The delta's choice, committed and open for more."""
+        choice = self._speaking.get(delta.choice) or self._open_choice(delta)
+        self._said += 1
+        return choice
+
+    def _open_choice(self, delta: Said) -> _Choice:
+        """The choice whose first delta this is. Raises Failure where there is no such choice, or no more of it."""
         if delta.choice >= len(self._choices):
             _malformed(f"it sent choice {delta.choice}, and {len(self._choices)} were asked for")
         choice = self._choices[delta.choice]
@@ -228,7 +276,7 @@ class Assembler:
             _malformed(f"it sent more of choice {delta.choice} after its finish_reason")
         if self._unopened:
             self._commit(delta.choice, OPENERS.get(type(delta), TEXT))
-        self._said += 1
+        self._speaking[delta.choice] = choice
         return choice
 
     def _commit(self, first: int, opening: bytes) -> None:
@@ -238,13 +286,13 @@ class Assembler:
         tokens = NO_TOKENS if self.plan.logprobs else b"null"
         for index in self._unopened:
             fields = b'"role":"assistant",' + (opening if index == first else TEXT)
-            self._out.append(self._writer.delta(index, fields, tokens))
+            self.pushed.append(self._writer.delta(index, fields, tokens))
         self._unopened = range(0)
 
     def _fragments(self, index: int, fragments: list[Fragment]) -> None:
         spell = _function_call if self.plan.functions else _tool_call
         for fragment in fragments:
-            self._out.append(self._writer.delta(index, spell(fragment)))
+            self.pushed.append(self._writer.delta(index, spell(fragment)))
 
 
 STEPS: dict[type, Callable[..., None]] = {

@@ -16,6 +16,8 @@ QUIET = frozenset({Open, Usage})
 class Gate:
     """Holds the deltas of one upstream call back until one of them commits."""
 
+    __slots__ = ("_held", "open")
+
     def __init__(self) -> None:
         self.open = False
         self._held: list[Delta] = []
@@ -25,17 +27,19 @@ class Gate:
         if self.open:
             return deltas
         self._held += deltas
-        if not any(commits(delta) for delta in deltas):
-            return []
-        self.open = True
-        held, self._held = self._held, []
-        return held
+        for delta in deltas:
+            if commits(delta):
+                self.open = True
+                held, self._held = self._held, []
+                return held
+        return []
 
 
 def commits(delta: Delta) -> bool:
     """Whether the delta says something of the answer."""
     if isinstance(delta, Text):
-        return bool(msgspec.json.decode(delta.literal, type=str).strip())
+        # a letter or a digit says something: nothing has to be decoded then, as nearly always
+        return delta.literal[1:2].isalnum() or bool(msgspec.json.decode(delta.literal, type=str).strip())
     if isinstance(delta, Reasoning | Refusal):
         return delta.literal != b'""'
     return type(delta) not in QUIET

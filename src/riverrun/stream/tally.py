@@ -30,22 +30,28 @@ class Used(msgspec.Struct, frozen=True):
 class Tally:
     """Counts as the deltas come."""
 
+    __slots__ = ("letters", "said", "usage")
+
     def __init__(self) -> None:
         self.said = 0
         self.letters = 0
         self.usage: Usage | None = None
 
     def count(self, deltas: list[Delta]) -> None:
+        said = letters = 0
         for delta in deltas:
             if type(delta) in SAID:
                 size = len(delta.literal) - 2  # type: ignore[union-attr]  # all of SAID have one, in quotes
-                self.said += size > 0
-                self.letters += size
+                if size:
+                    said += 1
+                    letters += size
             elif type(delta) is ToolOpen:
-                self.said += 1
-                self.letters += len(delta.name)
+                said += 1
+                letters += len(delta.name)
             elif type(delta) is Usage:
                 self.usage = delta
+        self.said += said
+        self.letters += letters
 
     def used(self, prompt_characters: int) -> Used:
         """What the call cost. An upstream that said nothing, and counted nothing, is taken to have done nothing."""

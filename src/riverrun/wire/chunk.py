@@ -141,6 +141,8 @@ class Writer:
     `include_obfuscation`, gives a string that hides a chunk's length: it is called with the chunk's size in bytes.
     """
 
+    __slots__ = ("_after_text", "_before_text", "_head", "_pad", "_tail")
+
     def __init__(
         self, identity: Identity, *, usage_null: bool = False, pad: Callable[[int], str] | None = None
     ) -> None:
@@ -152,30 +154,33 @@ class Writer:
         self._head = msgspec.json.encode(head)[:-1] + b',"choices":['
         self._tail = b'],"usage":null}' if usage_null else b"]}"
         self._pad = pad
-        self._text: dict[int, bytes] = {}
+        self._before_text: tuple[bytes, ...] = ()  # by choice
+        self._after_text = b'},"logprobs":null,"finish_reason":null}' + self._tail
 
     def text(self, choice: int, content: bytes) -> bytes:
         """The commonest chunk: `content` (a JSON string literal) and nothing else."""
-        head = self._text.get(choice)
-        if head is None:
-            head = self._text[choice] = self._head + b'{"index":%d,"delta":{"content":' % choice
-        return self._end(head + content + b'},"logprobs":null,"finish_reason":null}')
+        if choice >= len(self._before_text):
+            more = range(len(self._before_text), choice + 1)
+            self._before_text += tuple(self._head + b'{"index":%d,"delta":{"content":' % each for each in more)
+        chunk = self._before_text[choice] + content + self._after_text
+        return chunk if self._pad is None else self._obfuscated(chunk)
 
     def delta(self, choice: int, fields: bytes, logprobs: bytes = b"null", finish_reason: bytes = b"null") -> bytes:
         """Any chunk of one choice: `fields` are the delta's members, the rest JSON values."""
-        return self._end(
-            b'%b{"index":%d,"delta":{%b},"logprobs":%b,"finish_reason":%b}'
-            % (self._head, choice, fields, logprobs, finish_reason)
+        chunk = b'%b{"index":%d,"delta":{%b},"logprobs":%b,"finish_reason":%b}%b' % (
+            self._head,
+            choice,
+            fields,
+            logprobs,
+            finish_reason,
+            self._tail,
         )
+        return chunk if self._pad is None else self._obfuscated(chunk)
 
     def usage(self, usage: CompletionUsage) -> bytes:
         """The usage chunk: the only one with an empty list of choices, and the last before [DONE] (U2, O11)."""
         chunk = b'%b],"usage":%b}' % (self._head, msgspec.json.encode(usage))
-        return self._obfuscated(chunk) if self._pad else chunk
-
-    def _end(self, chunk: bytes) -> bytes:
-        chunk += self._tail
-        return self._obfuscated(chunk) if self._pad else chunk
+        return chunk if self._pad is None else self._obfuscated(chunk)
 
     def _obfuscated(self, chunk: bytes) -> bytes:
         assert self._pad is not None
