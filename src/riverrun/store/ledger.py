@@ -91,7 +91,8 @@ class SqliteLedger:
         self._most = most
         self._rows: deque[Entry] = deque()
         self._timer: asyncio.TimerHandle | None = None
-        self._last = -inf  # transaction, by the loop's clock
+        self._due = inf  # when the timer is
+        self._last = -inf  # transaction; both by the loop's clock
         self._tries = 0  # in a row that failed
         self._said = False
         self._db: sqlite3.Connection | None = connected(path, __version__)
@@ -112,8 +113,9 @@ class SqliteLedger:
         """Written at once, with what waits, where the last transaction is a while ago; else when it is. A file that is
         known to be in trouble is not tried sooner for it."""
         self._add(entry)
-        if not self._tries:
-            self._within(self._last + SHARED - _time())
+        due = self._last + SHARED
+        if due < self._due and not self._tries:
+            self._by(due)
 
     def open_attempts(self, id: str) -> list[Attempted]:
         self.flush()
@@ -212,21 +214,22 @@ class SqliteLedger:
                 db.close()
 
     def _within(self, seconds: float) -> None:
+        self._by(_time() + seconds)
+
+    def _by(self, due: float) -> None:
         """What waits is written by then, or sooner where that was said before; at once, where no loop runs."""
         loop = _loop()
-        if loop is None or seconds <= 0:
+        if loop is None or due <= loop.time():
             if not self._tries:
                 self.flush()
-            return
-        due = loop.time() + seconds
-        if self._timer is None or due < self._timer.when():
+        elif due < self._due:
             self._disarm()
-            self._timer = loop.call_at(due, self.flush)
+            self._timer, self._due = loop.call_at(due, self.flush), due
 
     def _disarm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+            self._timer, self._due = None, inf
 
 
 def _transacted(db: sqlite3.Connection, write: Callable[[sqlite3.Connection, list[Entry]], T], rows: list[Entry]) -> T:
