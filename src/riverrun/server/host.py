@@ -19,6 +19,7 @@ import msgspec
 import uvicorn
 from uvicorn.server import ServerState
 
+from riverrun.server.garbage import look_seldom
 from riverrun.server.lifespan import Lifespan
 from riverrun.server.limits import HostLimits
 from riverrun.server.protocol import protocol_class
@@ -252,6 +253,7 @@ async def _serve(
         if not starting.done():
             return  # asked to stop before it was up
         ready(starting.result())
+        look_seldom()
         await stopping
         await host.stop(drain)
     finally:
