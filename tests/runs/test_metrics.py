@@ -129,6 +129,37 @@ def test_the_numbers_of_several_processes_are_one(tmp_path: Path) -> None:
     assert (later["riverrun_streams_running"], later["riverrun_tapes"]) == (2, 3)
 
 
+def test_one_of_several_processes_tells_how_it_stands_once_a_second(tmp_path: Path) -> None:
+    """However much happens in it; and what happened last is told as well."""
+    code = """
+import asyncio
+from riverrun.runs.metrics import LOOK, Metrics, Standing
+from riverrun.runs.labels import Labels
+from riverrun.routing.table import Table
+from tests import virtual
+looks = []
+metrics = Metrics(Labels(lambda: Table([], {}, lambda name: None)), lambda: looks.append(1) or Standing(tapes=9))
+async def main():
+    for _ in range(1000):
+        metrics.run_began()
+        await asyncio.sleep(0.002)
+        metrics.run_ended("m", "finished", 1.0)
+    metrics.run_began()
+    await asyncio.sleep(LOOK)
+virtual.run(main())
+print(len(looks))
+"""
+    environ = {**os.environ, FOLDER: str(tmp_path)}
+    told = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=environ, check=True
+    )
+    assert int(told.stdout) in (2, 3)
+    with ExitStack() as stack:
+        found = said(counter(stack, tmp_path, 0))
+    assert found["riverrun_requests_total,ending=finished,model=other"] == 1000
+    assert (found["riverrun_streams_running"], found["riverrun_tapes"]) == (1 + 1, 9)
+
+
 def counter(stack: ExitStack, folder: Path, times: int) -> subprocess.Popen[str]:
     """A process that has counted so often; killed at the end of the stack."""
     command = [sys.executable, "-m", "tests.runs.counter", str(times)]

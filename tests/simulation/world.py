@@ -277,8 +277,11 @@ class World:
 
     def _read_ledger(self) -> None:
         with sqlite3.connect(self._folder / "ledger.sqlite") as db:
-            self.told.attempts = [Attempted(*row) for row in db.execute("SELECT * FROM attempt ORDER BY id, number")]
-            self.told.settled = [Settled(*row) for row in db.execute("SELECT * FROM settle ORDER BY id, number")]
+            self.told.attempts = [Attempted(*row) for row in db.execute("SELECT * FROM call ORDER BY id, number")]
+            columns = ", ".join(Settled.__struct_fields__)
+            self.told.settled = [
+                Settled(*row) for row in db.execute(f"SELECT {columns} FROM settle ORDER BY id, number")
+            ]
         db.close()
 
 

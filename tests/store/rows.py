@@ -31,11 +31,19 @@ def whole(ledger: Ledger, id: str, tenant: str = "acme", model: str = "fast") ->
     ledger.settle(settled(id))
 
 
-def stored(file: Path, table: str) -> list[tuple[object, ...]]:
-    """The rows of a table as another process sees them now."""
+SHOWN = {
+    "reserve": "* FROM request",
+    "attempt": "* FROM call",
+    "settle": f"{', '.join(Settled.__struct_fields__)} FROM settle ORDER BY rowid",
+}
+"""What the file holds of each kind, whether it has a row of its own or came with its ending."""
+
+
+def stored(file: Path, kind: str) -> list[tuple[object, ...]]:
+    """The rows of a kind as another process sees them now."""
     with closing(sqlite3.connect(file)) as db:
-        return db.execute(f"SELECT * FROM {table} ORDER BY rowid").fetchall()
+        return db.execute(f"SELECT {SHOWN[kind]}").fetchall()
 
 
-def count(file: Path, table: str) -> int:
-    return len(stored(file, table))
+def count(file: Path, kind: str) -> int:
+    return len(stored(file, kind))

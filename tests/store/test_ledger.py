@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from riverrun.config import StoreConfig
 from riverrun.store.contract import Attempted, NoLedger, Reserved, Settled
-from riverrun.store.ledger import LONGEST_NAME, LOST_AFTER, SqliteLedger, ledger
+from riverrun.store.ledger import GROUP, LONGEST_NAME, LOST, LOST_AFTER, SHARED, SqliteLedger, ledger
 from riverrun.store.schema import MEMORY
+from riverrun.store.sums import usage
 from tests import virtual
 from tests.store.rows import AT, attempted, count, reserved, settled, stored, whole
 
@@ -53,20 +54,84 @@ def test_a_request_is_three_rows(file: Path) -> None:
     assert stored(file, "settle") == [("a", 1, "finished", 10, 5, 2, 1, "provider", AT, None)]
 
 
-def test_rows_wait_for_each_other_and_an_ending_waits_for_nobody(file: Path) -> None:
+def test_rows_wait_for_each_other_and_the_first_ending_waits_for_nobody(file: Path) -> None:
     async def main() -> None:
         kept = SqliteLedger(file)
         kept.reserve(reserved("a"))
         kept.attempt(attempted("a"))
         assert (kept.waiting, count(file, "attempt")) == (2, 0)
-        await asyncio.sleep(0.051)
+        await asyncio.sleep(GROUP + 0.001)
         assert (kept.waiting, count(file, "attempt")) == (0, 1)
+        await asyncio.sleep(SHARED)
         kept.reserve(reserved("b"))
         kept.settle(settled("a"))
         assert (kept.waiting, count(file, "reserve"), count(file, "settle")) == (0, 2, 1)
         kept.close()
 
     virtual.run(main())
+
+
+def test_endings_in_quick_succession_share_a_transaction(file: Path) -> None:
+    """A thousand a second: each is on disk in 20 ms, whatever comes meanwhile, and what waits at the end is written."""
+
+    async def main() -> list[int]:
+        kept = SqliteLedger(file)
+        transactions: list[int] = []
+        assert kept._db is not None
+        kept._db.set_trace_callback(lambda said: transactions.append(1) if said == "COMMIT" else None)
+        for number in range(1000):
+            whole(kept, f"c{number}")
+            await asyncio.sleep(0.001)
+            assert kept.waiting <= 3 * 20
+        kept.close()
+        return transactions
+
+    assert 45 <= len(virtual.run(main())) <= 55
+    assert [count(file, table) for table in ("reserve", "attempt", "settle")] == [1000, 1000, 1000]
+
+
+def test_what_is_together_in_a_transaction_is_one_row(file: Path) -> None:
+    """And a second call of the same request, or an ending whose call was written before, is found as well."""
+
+    async def main() -> None:
+        kept = SqliteLedger(file)
+        kept.attempt(attempted("early"))
+        await asyncio.sleep(GROUP + 0.001)
+        kept.reserve(reserved("a"))
+        for number in (1, 2):
+            kept.attempt(attempted("a", number))
+            kept.settle(settled("a", number))
+        kept.attempt(attempted("late"))
+        kept.settle(settled("early"))
+        await asyncio.sleep(SHARED)
+        assert (kept.waiting, kept.open_attempts("early")) == (0, [])
+        assert kept.open_attempts("late") == [attempted("late")]
+        kept.close()
+
+    virtual.run(main())
+    with closing(sqlite3.connect(file)) as db:
+        assert db.execute("SELECT id FROM reserve").fetchall() == []
+        assert db.execute("SELECT id FROM attempt").fetchall() == [("early",), ("late",)]
+        assert db.execute("SELECT id FROM open").fetchall() == [("late",)]
+    assert stored(file, "reserve") == [("a", "acme", "fast", AT)]
+    assert sorted(stored(file, "attempt")) == [
+        ("a", 1, "gpu1/q", AT),
+        ("a", 2, "gpu1/q", AT),
+        ("early", 1, "gpu1/q", AT),
+        ("late", 1, "gpu1/q", AT),
+    ]
+    tenants = {each.by["tenant"]: (each.requests, each.attempts) for each in usage(file, ["tenant", "target"]).sums}
+    assert tenants == {"acme": (1, 2), "": (1, 1)}
+
+
+def test_who_looks_for_lost_attempts_looks_at_the_open_ones_only(file: Path) -> None:
+    kept = SqliteLedger(file)
+    assert kept._db is not None
+    plan = " ".join(row[3] for row in kept._db.execute(f"EXPLAIN QUERY PLAN {LOST}", (0.0, 0.0)))
+    assert "SCAN open" in plan
+    assert "SCAN attempt" not in plan
+    assert "SCAN settle" not in plan
+    kept.close()
 
 
 def test_one_settled_row_for_each_attempt(file: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -154,6 +219,7 @@ def test_a_row_that_fits_no_ledger_keeps_no_other_back(file: Path, unfit: Settle
         kept.reserve(reserved("a"))
         kept.settle(unfit)
         kept.settle(settled("a"))
+        await asyncio.sleep(SHARED)
         assert (kept.waiting, kept.dropped) == (0, 1)
         kept.close()
 

@@ -12,7 +12,8 @@ import pytest
 
 from riverrun.config import StoreConfig
 from riverrun.failures import Failure
-from riverrun.store.schema import connected, place, read_only
+from riverrun.store.schema import FIRST, connected, place, read_only
+from riverrun.store.sums import usage
 
 OPENINGS: list[Callable[[Path], sqlite3.Connection]] = [lambda file: connected(file, "1.0"), read_only]
 
@@ -45,18 +46,45 @@ def test_it_is_opened_again(tmp_path: Path) -> None:
     file = tmp_path / "l.sqlite"
     connected(file, "1.0").close()
     with closing(connected(file, "1.1")) as db:
-        assert db.execute("SELECT * FROM ledger_version").fetchall() == [(1, "1.0")]
+        assert db.execute("SELECT * FROM ledger_version").fetchall() == [(2, "1.0")]
     with closing(read_only(file)) as db, pytest.raises(sqlite3.OperationalError, match="readonly"):
         db.execute("DELETE FROM settle")
+
+
+def test_an_older_one_gets_what_it_lacks(tmp_path: Path) -> None:
+    """Its rows stay, and those of its attempts that nobody settled are the open ones."""
+    file = tmp_path / "l.sqlite"
+    with closing(sqlite3.connect(file)) as db:
+        db.executescript(FIRST)
+        db.execute("INSERT INTO ledger_version VALUES (1, '0.1')")
+        db.executemany("INSERT INTO reserve VALUES (?, 't', 'm', 1.0)", [("a",), ("b",)])
+        db.executemany("INSERT INTO attempt VALUES (?, 1, 'x', 1.0)", [("a",), ("b",)])
+        db.execute("INSERT INTO settle VALUES ('a', 1, 'finished', 1, 2, 0, 0, 'provider', 2.0, NULL)")
+        db.commit()
+    with pytest.raises(Failure, match="is of version 1; `riverrun serve` makes it one of 2"):
+        read_only(file)
+    with closing(connected(file, "1.0")) as db:
+        assert db.execute("SELECT * FROM ledger_version").fetchall() == [(2, "1.0")]
+        assert db.execute("SELECT * FROM open").fetchall() == [("b", 1)]
+        db.execute(
+            "INSERT INTO settle (id, number, ending, prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens,"
+            " source, at) VALUES ('b', 1, 'finished', 1, 2, 0, 0, 'provider', 2.0)"
+        )
+        assert db.execute("SELECT * FROM open").fetchall() == []
+    found = usage(file, ["tenant", "model", "target"])
+    assert [(each.by, each.requests, each.completion_tokens) for each in found.sums] == [
+        ({"tenant": "t", "model": "m", "target": "x"}, 2, 4)
+    ]
+    assert found.open == 0
 
 
 def test_a_newer_one_is_refused_by_name_and_left_as_it_is(tmp_path: Path) -> None:
     file = tmp_path / "l.sqlite"
     with closing(connected(file, "9.7.3")) as db:
-        db.execute("UPDATE ledger_version SET version = 2")
+        db.execute("UPDATE ledger_version SET version = 3")
     before = file.read_bytes()
     for opening in OPENINGS:
-        with pytest.raises(Failure, match=r"l\.sqlite was made by a newer riverrun, 9\.7\.3 .*version 2.*knows 1"):
+        with pytest.raises(Failure, match=r"l\.sqlite was made by a newer riverrun, 9\.7\.3 .*version 3.*knows 2"):
             opening(file)
     assert file.read_bytes() == before
 

@@ -116,4 +116,3 @@ class Account:
     def over(self, ending: Ending, seconds: float, first_content: float | None) -> None:
         """The run has ended."""
         self._metrics.run_ended(self._ask.chat.model, named(ending), seconds, first_content)
-        self._ledger.flush()

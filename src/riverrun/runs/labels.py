@@ -22,7 +22,9 @@ class Labels:
         self._targets: frozenset[str] = frozenset()
         self._plain: frozenset[str] = frozenset()
         self._named: dict[str, str] = {}
-        """The label of each name that was asked for."""
+        """The label of each model's name that was asked for."""
+        self._reached: dict[str, str] = {}
+        """The label of each target's name."""
 
     def model(self, name: str) -> str:
         """What a client asked for: the name that it is an alias of, the pattern that it fits, or "other"."""
@@ -31,15 +33,17 @@ class Labels:
         if known is None:
             found = table.find(name)
             known = OTHER if found is None else _bounded(found.name, self._models)
-            if len(self._named) >= MOST_NAMES:  # clients make names up
-                self._named.clear()
-            self._named[name] = known
+            _keep(self._named, name, known)
         return known
 
     def target(self, name: str) -> str:
         """A target by its name, or by the pattern that it comes from; "other" where neither is configured now."""
         self._current()
-        return _bounded(name, self._targets)
+        known = self._reached.get(name)
+        if known is None:
+            known = _bounded(name, self._targets)
+            _keep(self._reached, name, known)
+        return known
 
     def targets(self) -> frozenset[str]:
         """Every target that has a series of its own, without the patterns."""
@@ -57,9 +61,15 @@ class Labels:
                 for target in chain((each.target for tier in model.tiers for each in tier), *model.fallbacks.values())
             )
             self._plain = frozenset(name for name in self._targets if "*" not in name)
-            self._named = {}
+            self._named, self._reached = {}, {}
             self._gathered = table
         return table
+
+
+def _keep(labels: dict[str, str], name: str, label: str) -> None:
+    if len(labels) >= MOST_NAMES:  # clients make names up
+        labels.clear()
+    labels[name] = label
 
 
 def _bounded(name: str, known: frozenset[str]) -> str:

@@ -20,6 +20,7 @@ import msgspec
 
 from riverrun.server.asgi import Receive, Scope, Send
 from riverrun.server.exchange import Exchange
+from riverrun.server.garbage import look_seldom
 from riverrun.server.lifespan import Lifespan
 from riverrun.server.limits import HostLimits
 from riverrun.server.lines import header_lines
@@ -242,6 +243,7 @@ async def _serve(
         if not starting.done():
             return  # asked to stop before it was up
         ready(starting.result())
+        look_seldom()
         await stopping
         await host.stop(drain)
     finally:

@@ -14,8 +14,6 @@ from platformdirs import user_data_dir
 from riverrun.config import StoreConfig
 from riverrun.failures import Cause, Failure
 
-VERSION = 1
-
 MEMORY = ":memory:"
 
 OPEN_PATIENCE = 5.0
@@ -26,7 +24,7 @@ OPEN_TRIES = 200
 WRITE_PATIENCE = 0.01
 """Seconds that a write waits for another process; the loop stands still meanwhile, so it rather tries later."""
 
-TABLES = """
+FIRST = """
 CREATE TABLE ledger_version (version INTEGER NOT NULL, riverrun TEXT NOT NULL);
 CREATE TABLE reserve (
   id TEXT NOT NULL PRIMARY KEY,
@@ -59,6 +57,33 @@ CREATE TRIGGER reserve_stays BEFORE UPDATE ON reserve BEGIN SELECT RAISE(ABORT, 
 CREATE TRIGGER attempt_stays BEFORE UPDATE ON attempt BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 CREATE TRIGGER settle_stays BEFORE UPDATE ON settle BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 """
+
+SECOND = """
+ALTER TABLE settle ADD COLUMN tenant TEXT;
+ALTER TABLE settle ADD COLUMN model TEXT;
+ALTER TABLE settle ADD COLUMN began REAL;
+ALTER TABLE settle ADD COLUMN target TEXT;
+ALTER TABLE settle ADD COLUMN asked REAL;
+CREATE VIEW request AS SELECT id, tenant, model, at FROM reserve
+  UNION ALL SELECT id, tenant, model, began FROM settle WHERE tenant IS NOT NULL;
+CREATE VIEW call AS SELECT id, number, target, at FROM attempt
+  UNION ALL SELECT id, number, target, asked FROM settle WHERE target IS NOT NULL;
+CREATE TABLE open (id TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (id, number)) WITHOUT ROWID;
+INSERT INTO open SELECT id, number FROM attempt
+  WHERE NOT EXISTS (SELECT 1 FROM settle WHERE settle.id = attempt.id AND settle.number = attempt.number);
+CREATE TRIGGER attempt_opens AFTER INSERT ON attempt
+  BEGIN INSERT INTO open VALUES (NEW.id, NEW.number) ON CONFLICT DO NOTHING; END;
+CREATE TRIGGER settle_closes AFTER INSERT ON settle WHEN NEW.target IS NULL
+  BEGIN DELETE FROM open WHERE id = NEW.id AND number = NEW.number; END;
+"""
+"""A call that began and ended within one transaction is one row: its `settle` has what `attempt` and `reserve` would
+have (a third of the work). `request` and `call` show both kinds alike. `open` has the attempts that nobody settled, so
+that looking for them costs what they are, and not what the whole ledger is."""
+
+STEPS = (FIRST, SECOND)
+"""What each version adds to the one before it: a new file takes every step, an older one those that it lacks."""
+
+VERSION = len(STEPS)
 
 
 def place(config: StoreConfig) -> Path | None:
@@ -109,16 +134,22 @@ def _opened(
 
 
 def _seen(db: sqlite3.Connection, path: Path) -> None:
-    if not _made(db, path):
+    version = _version(db, path)
+    if not version:
         raise _nothing(path)
+    if version < VERSION:
+        raise _unusable(path, f"is of version {version}; `riverrun serve` makes it one of {VERSION} when it starts")
 
 
 def _prepare(db: sqlite3.Connection, path: Path, riverrun: str) -> None:
     """Takes the write lock before it looks, so that of many processes that start at once one makes the tables."""
     db.execute("BEGIN IMMEDIATE")
-    if not _made(db, path):
-        for statement in _statements(TABLES):
+    version = _version(db, path)
+    for step in STEPS[version:]:
+        for statement in _statements(step):
             db.execute(statement)
+    if version < VERSION:
+        db.execute("DELETE FROM ledger_version")
         db.execute("INSERT INTO ledger_version VALUES (?, ?)", (VERSION, riverrun))
     db.execute("COMMIT")
     _write_ahead(db)
@@ -143,19 +174,20 @@ def _write_ahead(db: sqlite3.Connection) -> None:
             return
 
 
-def _made(db: sqlite3.Connection, path: Path) -> bool:
-    """Whether the tables are there. Raises Failure for a newer ledger, and for a database of something else."""
+def _version(db: sqlite3.Connection, path: Path) -> int:
+    """That of the tables, 0 where there are none. Raises Failure for a newer one, and for a database of something
+    else."""
     tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if "ledger_version" not in tables:
         if tables:
             raise _unusable(path, "is a database of something else")
-        return False
+        return 0
     version, riverrun = db.execute("SELECT version, riverrun FROM ledger_version").fetchone() or (VERSION, "")
     if version > VERSION:
         raise _unusable(
             path, f"was made by a newer riverrun, {riverrun} (it is of version {version}, and this one knows {VERSION})"
         )
-    return True
+    return int(version)
 
 
 def _statements(script: str) -> list[str]:

@@ -15,10 +15,10 @@ from riverrun.store.schema import read_only
 Column = Literal["tenant", "model", "day", "target"]
 
 COLUMNS: dict[Column, str] = {
-    "tenant": "coalesce(reserve.tenant, '')",
-    "model": "coalesce(reserve.model, '')",
+    "tenant": "coalesce(settle.tenant, (SELECT tenant FROM request WHERE id = settle.id), '')",
+    "model": "coalesce(settle.model, (SELECT model FROM request WHERE id = settle.id), '')",
     "day": "strftime('%Y-%m-%d', settle.at, 'unixepoch')",
-    "target": "coalesce(attempt.target, '')",
+    "target": "coalesce(settle.target, (SELECT target FROM call WHERE (id, number) = (settle.id, settle.number)), '')",
 }
 """Days are UTC's. A row that was lost leaves its column empty."""
 
@@ -29,14 +29,12 @@ SELECT {groups}, count(DISTINCT settle.id), count(*),
   sum(CASE source WHEN 'counted' THEN prompt_tokens + completion_tokens ELSE 0 END),
   sum(CASE source WHEN 'estimated' THEN prompt_tokens + completion_tokens ELSE 0 END)
 FROM settle
-LEFT JOIN reserve ON reserve.id = settle.id
-LEFT JOIN attempt ON attempt.id = settle.id AND attempt.number = settle.number
 WHERE settle.at >= ?
 GROUP BY {groups} ORDER BY {groups}
 """
 
 OPEN = """
-SELECT count(*) FROM attempt WHERE at >= ?
+SELECT count(*) FROM open CROSS JOIN attempt USING (id, number) WHERE attempt.at >= ?
 AND NOT EXISTS (SELECT 1 FROM settle WHERE settle.id = attempt.id AND settle.number = attempt.number)
 """
 

@@ -21,6 +21,7 @@ from riverrun.engine.errors import ModelError
 from riverrun.failures import Failure
 from riverrun.server import log
 from riverrun.server.build import build
+from riverrun.server.garbage import look_seldom
 from riverrun.server.host import LOOP_FACTORY, Host, within_files
 from riverrun.server.limits import limits_of
 from riverrun.server.live import Live
@@ -143,6 +144,7 @@ class Worker:
                 return
             starting.result()
             self._line.tell(Listening())
+            look_seldom()
             await stopping
             await host.stop(setup.config.server.drain)
         finally:
