@@ -18,6 +18,10 @@ HEARTBEAT = b": hb\n"
 BOM = b"\xef\xbb\xbf"
 
 
+CR, LF, NUL = b"\r\n\0"
+"""As numbers: to look for a byte is ten times as fast as for bytes, where CPython first tries a number and fails."""
+
+
 class Event(msgspec.Struct, frozen=True, gc=False):
     """One dispatched event. `data` is the data lines joined by LF; `name` is empty unless an `event:` line came.
 
@@ -50,7 +54,7 @@ class Decoder:
         """The events that this block completes. Raises EventTooLong."""
         if self._start:
             block = self._skip_bom(block)
-        if self._after_cr or b"\r" in block:
+        if self._after_cr or CR in block:
             block = self._with_line_feeds(block)
         if self._rest or not block.endswith(b"\n\n"):
             block = self._completed(block)
@@ -75,7 +79,7 @@ class Decoder:
         if self._after_cr and block:
             self._after_cr = False
             block = block.removeprefix(b"\n")
-        if b"\r" in block:
+        if CR in block:
             self._after_cr = block.endswith(b"\r")
             block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         return block
@@ -106,8 +110,8 @@ class Decoder:
         """
         if block.startswith(b"data: "):
             parts = block[6:-2].split(b"\n\ndata: ")
-            if block.count(b"\n") == 2 * len(parts):
-                return [Event(data) for data in parts]
+            if LF not in b"".join(parts):
+                return list(map(Event, parts))
         elif block.startswith(b"event: "):
             pairs = _pairs(block, b"event: ")
             if pairs is not None:
@@ -125,7 +129,7 @@ class Decoder:
                 data.append(value)
             elif field == b"event":
                 name = value
-            elif field == b"id" and b"\0" not in value:
+            elif field == b"id" and NUL not in value:
                 self.last_id = id = value
             elif not line:
                 if data:
@@ -145,7 +149,7 @@ class Numbering(Decoder):
     __slots__ = ()
 
     def _events(self, block: bytes) -> list[Event]:
-        pairs = _pairs(block, b"id: ") if block.startswith(b"id: ") and b"\0" not in block else None
+        pairs = _pairs(block, b"id: ") if block.startswith(b"id: ") and NUL not in block else None
         if pairs is None:
             return self._by_line(block)
         self.last_id = pairs[-1][0]
@@ -157,11 +161,13 @@ class Numbering(Decoder):
 
 def _pairs(block: bytes, first: bytes) -> list[tuple[bytes, bytes]] | None:
     """The values of each event's two lines, where all are made of a line that begins with `first` and a data line."""
-    parts = block[len(first) : -2].split(b"\n\n" + first)
-    if block.count(b"\n") != 3 * len(parts):
-        return None
-    cut = [part.partition(b"\ndata: ") for part in parts]
-    return [(value, data) for value, found, data in cut if found] if all(each[1] for each in cut) else None
+    pairs = []
+    for part in block[len(first) : -2].split(b"\n\n" + first):
+        value, found, data = part.partition(b"\ndata: ")
+        if not found or LF in value or LF in data:
+            return None
+        pairs.append((value, data))
+    return pairs
 
 
 def frame(number: int, payload: bytes) -> bytes:
