@@ -6,7 +6,6 @@ import msgspec
 
 from riverrun.stream.deltas import Annotation, Delta, Text
 
-
 BACKSLASH = 0x5C
 
 
