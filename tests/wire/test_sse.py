@@ -56,6 +56,66 @@ def test_line_endings_never_depend_on_the_split(parts: list[bytes]) -> None:
     assert decoded([stream[at : at + 1] for at in range(len(stream))]) == decoded([stream])
 
 
+def by_the_rules(stream: bytes) -> list[Event]:
+    """The WHATWG's interpretation, a line at a time over the whole stream, as plainly as it can be written."""
+    text = stream.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    events: list[Event] = []
+    data: list[bytes] = []
+    name = id = b""
+    for line in text.split(b"\n")[:-1]:
+        field, value = line.partition(b":")[0], line.partition(b":")[2].removeprefix(b" ")
+        if not line:
+            events += [Event(b"\n".join(data), name, id)] if data else []
+            data, name, id = [], b"", b""
+        elif field == b"data":
+            data.append(value)
+        elif field == b"event":
+            name = value
+        elif field == b"id" and b"\0" not in value:
+            id = value
+    return events
+
+
+WORD = st.binary(max_size=6).map(lambda raw: raw.translate(None, b"\r\n"))
+LINE = st.one_of(
+    st.builds(b"%b: %b".__mod__, st.tuples(st.sampled_from([b"data", b"event", b"id", b"", b"retry"]), WORD)),
+    st.sampled_from([b"data", b"data:x", b"", b"event", b"id:7", b"\ndata: ", b"nonsense"]),
+)
+USUAL = st.one_of(WORD.map(b"data: %b\n\n".__mod__), st.tuples(WORD, WORD).map(b"event: %b\ndata: %b\n\n".__mod__))
+NUMBERS = st.tuples(WORD, WORD).map(b"id: %b\ndata: %b\n\n".__mod__)
+STREAM = st.lists(USUAL | NUMBERS | LINE.map(b"%b\n".__mod__) | st.just(b"\n"), max_size=8).map(b"".join)
+
+
+@given(
+    STREAM | st.lists(USUAL).map(b"".join) | st.lists(NUMBERS).map(b"".join),
+    st.sampled_from([b"\n", b"\r\n", b"\r"]),
+    st.lists(st.integers(0, 99), max_size=5),
+)
+def test_what_is_cut_at_once_and_what_line_by_line_is_read_the_same(stream: bytes, end: bytes, cuts: list[int]) -> None:
+    stream = stream.replace(b"\n", end)
+    places = sorted({min(cut, len(stream)) for cut in cuts} | {0, len(stream)})
+    numbering = Numbering()
+    read = [event for start, stop in pairwise(places) for event in numbering.feed(stream[start:stop])]
+    assert read == by_the_rules(stream)
+    assert decoded([stream[start:stop] for start, stop in pairwise(places)]) == [Event(e.data, e.name) for e in read]
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        b"event: a\n\nevent: b\ndata: x\ndata: y\n\n",  # as many lines as two pairs have
+        b"event: a\nevent: b\n\nevent: c\ndata: d\n\n",
+        b"data: a\ndata: b\n\ndata: c\n\n",
+        b"data: a\n\n: c\n\ndata: b\n\n",
+        b"id: 1\n\nid: 2\ndata: x\ndata: y\n\n",
+        b"id: 1\ndata: x\n\nid: 2\0\ndata: y\n\n",
+    ],
+)
+def test_what_only_looks_usual(stream: bytes) -> None:
+    assert Numbering().feed(stream) == by_the_rules(stream)
+    assert Decoder().feed(stream) == [Event(event.data, event.name) for event in by_the_rules(stream)]
+
+
 def test_an_id_is_remembered_unless_it_holds_a_nul() -> None:
     decoder = Decoder()
     decoder.feed(b"id: 7\ndata: a\n\nid: 8\x00\ndata: b\n\n")

@@ -22,21 +22,30 @@ from riverrun.backends.no_credentials import NoCredentials
 from riverrun.backends.numbered import Lost, Numbered, goes_on, numbered
 from riverrun.backends.pool import Pool
 from riverrun.backends.unreachable import too_slow, unreachable
-from riverrun.dialects.contract import Dialect
+from riverrun.dialects.contract import Dialect, Outgoing
 from riverrun.failures import Cause, Failure
 from riverrun.routing.target import Target
 from riverrun.stream.ask import Ask
 from riverrun.stream.deltas import Delta
 from riverrun.stream.flow import Cancelled, Ending, Finished, Refused, Sink
 
+NO_HEADERS: Mapping[str, str] = {}
 OUR_BUG = "The server failed while it read an upstream's answer; the log has the details under this request's id."
 
 
 class UpstreamCall:
     """It listens to its connection, and ends exactly once.
 
-    `named` are the headers that say that we would come back; none, where the target knows nothing of it.
+    `named` are the headers that say that we would come back; none, where the target knows nothing of it. What is not
+    needed any more (the request, once an answer came; all else at the end) is let go, so that an open stream is light
+    and nothing waits for the garbage collector.
     """
+
+    __slots__ = (
+        "_address", "_ask", "_body", "_comeback", "_connecting", "_connection", "_content", "_credentials", "_cut",
+        "_dialect", "_ended", "_farewells", "_head", "_headers", "_named", "_pool", "_prefix", "_push",
+        "_reader", "_repeated", "_reused", "_shown", "_sink", "_status", "_stream", "_target",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -53,6 +62,7 @@ class UpstreamCall:
         self._target = target
         self._dialect = dialect
         self._sink = sink
+        self._push = sink.push
         self._pool = pool
         self._credentials = credentials
         self._farewells = farewells
@@ -63,7 +73,7 @@ class UpstreamCall:
         self._connection: Connection | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._status = 0
-        self._headers: Mapping[str, str] = {}
+        self._headers = NO_HEADERS
         self._content: Content | None = None
         self._repeated = False  # the request was sent again after a cut before its answer
         self._stream: Numbered | None = None  # the content, where it can be come back to
@@ -71,24 +81,26 @@ class UpstreamCall:
 
     def begin(self, started: Started) -> None:
         try:
-            self._outgoing = self._dialect.encode(self._ask, self._target)
+            outgoing = self._dialect.encode(self._ask, self._target)
             self._reader = self._dialect.reader(self._ask, self._target)
             self._address, self._prefix = parse(self._target.base_url)
             ready = self._credentials.ready(self._target)
             if ready:
-                self._sign()
+                self._sign(outgoing)
         except (Failure, NoCredentials, ValueError) as error:
             self._end_soon(self._unsent(error))
         else:
-            started(self._target, self._outgoing.dropped)
+            started(self._target, outgoing.dropped)
             if ready:
                 self._send()
             else:
-                self._connecting = asyncio.get_running_loop().create_task(self._renew())
+                self._connecting = asyncio.get_running_loop().create_task(self._renew(outgoing))
 
     def cancel(self) -> None:
+        if self._ended:
+            return
         stream = self._stream
-        if stream is not None and stream.resumable and not self._ended and not self._pool.closed:
+        if stream is not None and stream.resumable and not self._pool.closed:
             self._farewells.say(self._target, stream.completion, self._shown)
         self._end(Cancelled())
 
@@ -97,6 +109,7 @@ class UpstreamCall:
     def head(self, status: int, headers: Mapping[str, str]) -> None:
         self._status = status
         self._headers = headers
+        self._head = self._body = b""  # nobody sends it again: where something came, a cut is another matter
         if self._away and not goes_on(status, headers):
             self._give_up()
 
@@ -105,23 +118,27 @@ class UpstreamCall:
             return
         deltas: list[Delta] = []
         try:
-            ending = self._read(block, over, deltas)
+            body = self._content or self._begun()
+            body.feed(block, deltas)
+            if over and not body.done:
+                body.finish(deltas)
         except Failure as failure:
-            ending = Refused(failure)
+            self._tell(deltas)
+            self._end(Refused(failure))
         except Lost as lost:
             self._tell(deltas)
             self._come_back(lost.failure)
-            return
         except Exception:  # a bug in a reader: this caller must not wait for ever; the loop logs the rest
             self._end(Refused(Failure(Cause.INTERNAL, OUR_BUG)))
             raise
-        if ending is None:
-            self._sink.push(deltas)
+        else:
+            if body.done:
+                self._tell(deltas)
+                self._end(Finished())
+                return
+            self._push(deltas)
             if deltas and self._comeback is not None:
                 self._comeback.progressed()
-        else:
-            self._tell(deltas)
-            self._end(ending)
 
     def broken(self, cause: Cause, reason: str, silent: bool) -> None:
         if silent and self._reused:
@@ -138,29 +155,23 @@ class UpstreamCall:
         finally:
             self._end(Refused(failure))
 
-    def _read(self, block: bytes, over: bool, deltas: list[Delta]) -> Ending | None:
-        body = self._content
-        if body is None:
-            body = self._content = self._begun()
-        body.feed(block, deltas)
-        if over and not body.done:
-            body.finish(deltas)
-        return Finished() if body.done else None
-
     def _begun(self) -> Content:
         """How to read the body behind this head. Raises Failure where it can't or must not be read."""
+        headers, self._headers = self._headers, NO_HEADERS
         if self._comeback is not None and self._stream is not None:
             self._comeback.back()
             self._stream.again()
+            self._content = self._stream
             return self._stream
-        body = content(self._dialect, self._reader, self._status, self._headers, self._ask, self._target)
+        body = content(self._dialect, self._reader, self._status, headers, self._ask, self._target)
         if self._named:
-            self._stream = numbered(body, self._reader, self._headers, self._target)
-        return self._stream or body
+            self._stream = numbered(body, self._reader, headers, self._target)
+        self._content = self._stream or body
+        return self._content
 
     def _tell(self, deltas: list[Delta]) -> None:
         if deltas:
-            self._sink.push(deltas)
+            self._push(deltas)
 
     # Coming back to a stream that goes on without us.
 
@@ -214,20 +225,20 @@ class UpstreamCall:
 
     # Showing who we are.
 
-    def _sign(self) -> None:
-        outgoing, address = self._outgoing, self._address
-        headers = post.headers(address.authority, outgoing.headers)
+    def _sign(self, outgoing: Outgoing) -> None:
+        address = self._address
+        headers = post.headers(address, outgoing.headers)
         unsigned = Unsigned(address, self._prefix + outgoing.path, headers, outgoing.body)
         self._shown = self._credentials.sign(self._target, unsigned)
-        self._head = post.head(address, self._prefix, outgoing, (*self._named, *self._shown))
+        self._head = post.head(address, self._prefix, outgoing, self._shown, self._named)
         self._body = outgoing.body
 
-    async def _renew(self) -> None:
+    async def _renew(self, outgoing: Outgoing) -> None:
         """Waits for what the request is signed with; that has the time that connecting has."""
         try:
             async with asyncio.timeout(self._target.deadlines.connect):
                 await self._credentials.renew()
-            self._sign()
+            self._sign(outgoing)
         except TimeoutError:
             self._unconnected(self._unsent(NoCredentials("no access token came in time")))
         except (NoCredentials, ValueError) as error:
@@ -308,9 +319,14 @@ class UpstreamCall:
             self._connecting = None
         if self._comeback is not None:
             self._comeback.stop()
+            self._comeback = None
         if self._connection is not None:
             self._connection.leave(drain=isinstance(ending, Finished))
             self._connection = None
+        self._content = self._stream = None
         if isinstance(ending, Refused):
             hush(ending.failure, self._target, self._shown)
-        self._sink.end(ending)
+            ending.failure.__traceback__ = None  # its frames hold the ending, and so itself
+        sink = self._sink
+        del self._sink, self._push
+        sink.end(ending)

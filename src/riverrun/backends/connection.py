@@ -24,12 +24,16 @@ DRAIN_SECONDS = 1.0
 JOINED = 64 * 1024
 """Up to this size, head and body of a request are one write; a longer body is not copied."""
 
+FRAMING = frozenset({b"transfer-encoding", b"content-length"})
+FIELDS_OF_AN_ANSWER = FRAMING | {b"content-type", b"content-encoding", b"location"}
+"""What a successful answer's head is asked for. The rest, two dozen fields at some, is not even decoded."""
+
 
 class Answer(Protocol):
     """Who listens to a connection's answer."""
 
     def head(self, status: int, headers: Mapping[str, str]) -> None:
-        """Once; header names are in lower case."""
+        """Once; header names are in lower case. A successful answer's are `FIELDS_OF_AN_ANSWER`, a failed one's all."""
 
     def heard(self, block: bytes, over: bool) -> None:
         """The body's bytes of one read, perhaps none; `over` when the message ended with them."""
@@ -59,21 +63,28 @@ class NotChunked(Exception):
 class Connection(asyncio.Protocol):
     """The methods named `on_…` are called by httptools, the others of asyncio's names by the loop."""
 
+    __slots__ = (
+        "_answer", "_drain", "_feed", "_fields", "_head_size", "_home", "_keep", "_over", "_parser", "_pieces",
+        "_quiet", "_silent", "_status", "_to_eof", "_told", "_transport", "address", "on_body",
+    )  # fmt: skip
+
     def __init__(self, address: Address, home: Home) -> None:
         self.address = address
         self._home = home
-        self._parser = httptools.HttpResponseParser(self)
         self._answer: Answer | None = None
         self._drain: asyncio.TimerHandle | None = None
-        self._pieces: list[bytes] = []
+        self._pieces: list[bytes] = []  # of the body, in the read that is being looked at
+        self.on_body = self._pieces.append  # no frame of Python's for each chunk of a body
         self._over = True  # no answer is due
         self._clear()
+        self._parser = httptools.HttpResponseParser(self)
+        self._feed = self._parser.feed_data
 
     def _clear(self) -> None:
         self._silent = True  # no byte of the answer came yet
         self._status = 0  # of the final head, once it is whole
         self._told = False  # the answer was told of it
-        self._headers: dict[str, str] = {}
+        self._fields: list[tuple[bytes, bytes]] = []  # of the head, until it is told
         self._head_size = 0
         self._quiet = 0  # bytes since the last one of the body
         self._keep = False  # the answer's head allows another request
@@ -129,17 +140,28 @@ class Connection(asyncio.Protocol):
             self.abort()
             return
         self._silent = False
-        self._quiet += len(data)
-        fault = self._parse(data)
+        fault = None
+        try:
+            self._feed(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            fault = _fault(error)
+        pieces, answer = self._pieces, self._answer
+        if pieces and answer is not None:
+            self._quiet = 0
+        else:
+            self._quiet += len(data)
+            if self._quiet > MAX_HEAD and fault is None:
+                fault = f"it sent more than {MAX_HEAD} bytes of headers or framing"
+        block = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        if answer is not None and self._status:
+            if not self._told:
+                self._tell(answer)
+            answer.heard(block, self._over)
         if self._over:
-            self._keep = self._keep and fault is None
-            fault = None  # bytes after the message's end are no part of it
-        if self._answer is not None:
-            self._tell(self._answer, fault)
-        elif fault:
-            self.abort()
-        if self._over:
-            self._rest()
+            self._rest(whole=fault is None)
+        elif fault is not None:
+            self._spoiled(answer, fault)
 
     def eof_received(self) -> None:
         self._lost(None)
@@ -149,40 +171,27 @@ class Connection(asyncio.Protocol):
             self._drain.cancel()
         self._lost(exc)
         self._home.forget(self)
-        del self._parser  # it holds our methods: without this, a cycle
+        del self._parser, self._feed  # it holds our methods: without this, a cycle
 
-    def _parse(self, data: bytes) -> str | None:
-        """Feeds the parser; says what is wrong with the answer, if anything is."""
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            return "it changed the protocol"
-        except httptools.HttpParserError as error:
-            ours = error.__context__
-            return str(ours if isinstance(ours, (TooLong, NotChunked)) else error)
-        if self._quiet > MAX_HEAD:
-            return f"it sent more than {MAX_HEAD} bytes of headers or framing"
-        return None
+    def _tell(self, answer: Answer) -> None:
+        self._told = True
+        fields, self._fields = self._fields, []
+        answer.head(self._status, _headers(fields, FIELDS_OF_AN_ANSWER if self._status < 300 else None))
 
-    def _tell(self, answer: Answer, fault: str | None) -> None:
-        if self._status:
-            if not self._told:
-                self._told = True
-                answer.head(self._status, self._headers)
-            block = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-            self._pieces.clear()
-            answer.heard(block, self._over)
-        if fault and self._answer is answer:
-            self.abort()
+    def _spoiled(self, answer: Answer | None, fault: str) -> None:
+        """The answer can't be read on; it is told, unless it has left meanwhile."""
+        listens = answer is not None and self._answer is answer
+        self.abort()
+        if answer is not None and listens:
             answer.broken(Cause.UPSTREAM_MALFORMED, fault, silent=False)
 
-    def _rest(self) -> None:
+    def _rest(self, whole: bool) -> None:
+        """The message is over; `whole` unless the read that ended it held more, which is no part of it."""
         self._answer = None
-        self._pieces.clear()
         if self._drain:
             self._drain.cancel()
             self._drain = None
-        if self._keep and not self._transport.is_closing() and not self._transport.get_write_buffer_size():
+        if whole and self._keep and not self._transport.is_closing() and not self._transport.get_write_buffer_size():
             self._home.rest(self)
         else:
             self._transport.abort()
@@ -209,26 +218,39 @@ class Connection(asyncio.Protocol):
         if self._head_size > MAX_HEAD:
             raise TooLong(f"its headers are larger than {MAX_HEAD} bytes")
         if not self._status:  # after the final head come trailers, which say nothing to us
-            key = name.decode("latin-1").lower()
-            text = value.decode("latin-1")
-            self._headers[key] = f"{self._headers[key]}, {text}" if key in self._headers else text
+            self._fields.append((name, value))
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
         if status < 200:  # an interim answer (RFC 9110 15.2): the final one follows
-            self._headers = {}
+            self._fields.clear()
             return
-        coding = self._headers.get("transfer-encoding")
+        framing = _headers(self._fields, FRAMING)
+        coding = framing.get("transfer-encoding")
         if coding is not None and coding.lower() != "chunked":
             raise NotChunked("it has a transfer coding other than chunked")
         self._status = status
         self._keep = self._parser.should_keep_alive()
-        self._to_eof = coding is None and "content-length" not in self._headers
-
-    def on_body(self, body: bytes) -> None:
-        if self._answer is not None:
-            self._quiet = 0
-            self._pieces.append(body)
+        self._to_eof = not framing
 
     def on_message_complete(self) -> None:
         self._over = self._status > 0
+
+
+def _fault(error: Exception) -> str:
+    """What is wrong with the answer that the parser refused."""
+    if isinstance(error, httptools.HttpParserUpgrade):
+        return "it changed the protocol"
+    ours = error.__context__
+    return str(ours if isinstance(ours, (TooLong, NotChunked)) else error)
+
+
+def _headers(fields: list[tuple[bytes, bytes]], wanted: frozenset[bytes] | None) -> dict[str, str]:
+    """The header fields of these names (None: all), by name in lower case; repeated ones are joined."""
+    headers: dict[str, str] = {}
+    for name, value in fields:
+        low = name.lower()
+        if wanted is None or low in wanted:
+            key, text = low.decode("latin-1"), value.decode("latin-1")
+            headers[key] = f"{headers[key]}, {text}" if key in headers else text
+    return headers

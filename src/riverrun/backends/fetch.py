@@ -20,7 +20,8 @@ async def fetch(pool: Pool, method: str, url: str, headers: Mapping[str, str], b
     """
     address, path = parse(url)
     named = {"host": address.authority, "user-agent": post.DEFAULTS["user-agent"], "accept-encoding": "identity"}
-    head = post.begun(method, path or "/") + post.lines({**named, **headers, "content-length": str(len(body))})
+    sent = {**named, **headers, "content-length": str(len(body))}
+    head = post.begun(method, path or "/") + post.lines(sent.items())
     connection = await pool.open(address)
     answer = _Answer()
     connection.send(head + b"\r\n", body, answer)

@@ -5,7 +5,7 @@ The other kind is the GET for the rest of a stream of another riverrun's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from random import Random
 
@@ -23,13 +23,14 @@ DEFAULTS = {
 Headers = tuple[tuple[str, str], ...]
 
 
-def head(address: Address, prefix: str, outgoing: Outgoing, shown: Headers = ()) -> bytes:
-    """The request line and headers, ready to send; `shown` are those that hold its credentials.
+def head(address: Address, prefix: str, outgoing: Outgoing, shown: Headers = (), named: Headers = ()) -> bytes:
+    """The request line and headers, ready to send; `shown` are those that hold its credentials, `named` its own name.
 
     Raises ValueError for a path or header that would break the message apart (SEC9); its text holds no value.
     """
-    fixed = _fixed(address.authority, prefix + outgoing.path, outgoing.headers)
-    return b"%b%bcontent-length: %d\r\n\r\n" % (fixed, lines(dict(shown)) if shown else b"", len(outgoing.body))
+    fixed = _fixed(address, prefix + outgoing.path, outgoing.headers)
+    own = lines(named) if named else b""
+    return b"%b%b%bcontent-length: %d\r\n\r\n" % (fixed, _shown(shown), own, len(outgoing.body))
 
 
 def idempotent(random: Random) -> Headers:
@@ -47,19 +48,25 @@ def rest_of(completion: str, last: int, address: Address, prefix: str, shown: He
         "last-event-id": str(last),
         **dict(shown),
     }
-    return begun("GET", f"{prefix}/chat/completions/{completion}") + lines(named) + b"\r\n"
+    return begun("GET", f"{prefix}/chat/completions/{completion}") + lines(named.items()) + b"\r\n"
 
 
 @lru_cache(maxsize=256)
-def headers(authority: str, more: Headers) -> Mapping[str, str]:
+def headers(address: Address, more: Headers) -> Mapping[str, str]:
     """What is sent but the credentials and the length, by lower-case names; a dialect's take the place of ours."""
-    return {"host": authority, **DEFAULTS, **{name.lower(): value for name, value in more}}
+    return {"host": address.authority, **DEFAULTS, **{name.lower(): value for name, value in more}}
 
 
 @lru_cache(maxsize=256)
-def _fixed(authority: str, path: str, more: Headers) -> bytes:
+def _fixed(address: Address, path: str, more: Headers) -> bytes:
     """All that is the same for every request to a target."""
-    return begun("POST", path) + lines(headers(authority, more))
+    return begun("POST", path) + lines(headers(address, more).items())
+
+
+@lru_cache(maxsize=256)
+def _shown(credentials: Headers) -> bytes:
+    """Nearly always the same as before; only what signs the body or the hour is new each time."""
+    return lines(credentials)
 
 
 def begun(method: str, path: str) -> bytes:
@@ -69,9 +76,10 @@ def begun(method: str, path: str) -> bytes:
     return f"{method} {path} HTTP/1.1\r\n".encode("ascii")
 
 
-def lines(headers: Mapping[str, str]) -> bytes:
+def lines(headers: Iterable[tuple[str, str]]) -> bytes:
     """The lines of these headers. Raises ValueError where one would be more than a line."""
-    text = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    if not text.isascii() or text.count("\n") != len(headers) or text.count("\r") != len(headers) or "\0" in text:
+    written = [f"{name}: {value}\r\n" for name, value in headers]
+    text = "".join(written)
+    if not text.isascii() or text.count("\n") != len(written) or text.count("\r") != len(written) or "\0" in text:
         raise ValueError("its key or a header holds a line break or a character outside ASCII")
     return text.encode("ascii")

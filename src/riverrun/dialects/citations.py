@@ -6,6 +6,8 @@ import msgspec
 
 from riverrun.stream.deltas import Annotation, Delta, Text
 
+BACKSLASH = 0x5C
+
 
 class Citations:
     """One choice's text, counted, so that a citation can say where in it the cited block stands."""
@@ -18,7 +20,8 @@ class Citations:
 
     def say(self, literal: bytes) -> Text:
         """A piece of text, as a JSON string literal."""
-        self._said += len(literal) - 2 if _simple(literal) else len(msgspec.json.decode(literal, type=str))
+        simple = literal.isascii() and BACKSLASH not in literal  # every byte between the quotes is a character
+        self._said += len(literal) - 2 if simple else len(msgspec.json.decode(literal, type=str))
         return Text(self._choice, literal)
 
     def cite(self, url: str | None, title: str | None) -> None:
@@ -36,8 +39,3 @@ class Citations:
         self._cited.clear()
         self._begun = self._said
         return out
-
-
-def _simple(literal: bytes) -> bool:
-    """Whether every byte between the quotes is a character."""
-    return literal.isascii() and b"\\" not in literal

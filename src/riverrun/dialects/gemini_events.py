@@ -38,7 +38,7 @@ class FunctionCall(msgspec.Struct, rename="camel"):
     will_continue: bool | None = None
 
 
-class Part(msgspec.Struct, rename="camel"):
+class Part(msgspec.Struct, rename="camel", gc=False):
     """One part of a candidate's content."""
 
     text: Raw = ABSENT
@@ -48,7 +48,7 @@ class Part(msgspec.Struct, rename="camel"):
     inline_data: Raw = ABSENT
 
 
-class Content(msgspec.Struct):
+class Content(msgspec.Struct, gc=False):
     parts: list[Part] | None = None
 
 
@@ -99,7 +99,7 @@ class LogprobsResult(msgspec.Struct, rename="camel"):
     top_candidates: list[TopTokens] = []
 
 
-class Candidate(msgspec.Struct, rename="camel"):
+class Candidate(msgspec.Struct, rename="camel", gc=False):
     index: int = 0
     content: Content | None = None
     finish_reason: str | None = None
@@ -125,15 +125,16 @@ class UsageMetadata(msgspec.Struct, rename="camel"):
     prompt_tokens_details: list[ModalityCount] = []
 
 
-class Response(msgspec.Struct, rename="camel"):
+class Response(msgspec.Struct, rename="camel", gc=False):
     """One event, or a whole answer."""
 
     candidates: list[Candidate] | None = None
     prompt_feedback: PromptFeedback | None = None
-    usage_metadata: UsageMetadata | None = None
+    usage_metadata: Raw = ABSENT
     model_version: str | None = None
     error: Raw = ABSENT
 
 
+counts = msgspec.json.Decoder(UsageMetadata | None).decode
 response = msgspec.json.Decoder(Response).decode
 responses = msgspec.json.Decoder(list[Response]).decode

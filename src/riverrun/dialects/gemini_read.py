@@ -11,7 +11,7 @@ from riverrun.dialects.blame import malformed, unfinished
 from riverrun.dialects.endings import reason_of, unreadable
 from riverrun.dialects.gemini_beside import citations, tokens, usage
 from riverrun.dialects.gemini_calls import CallReader
-from riverrun.dialects.gemini_events import Candidate, Part, Response, response, responses
+from riverrun.dialects.gemini_events import Candidate, Part, Response, counts, response, responses
 from riverrun.dialects.gemini_failure import stream_failure
 from riverrun.dialects.gemini_turns import SIGNED, signer
 from riverrun.dialects.literals import text
@@ -46,6 +46,7 @@ class GeminiReader:
         self._opened = False
         self._logprobs = bool(ask.chat.request.logprobs)
         self._most = ask.chat.request.top_logprobs or 0
+        self._counted = b""  # the last counts, as they came
 
     def read(self, event: Event) -> list[Delta]:
         """The deltas of one event. Raises Failure for an error inside the stream, or a malformed event."""
@@ -86,9 +87,18 @@ class GeminiReader:
         if parsed.prompt_feedback is not None and parsed.prompt_feedback.block_reason and not parsed.candidates:
             for choice in self._choices:
                 self._finished(choice, "content_filter", out)
-        if parsed.usage_metadata is not None:
-            out.append(usage(parsed.usage_metadata))
+        if parsed.usage_metadata:
+            self._count(bytes(parsed.usage_metadata), out)
         return out
+
+    def _count(self, raw: bytes, out: list[Delta]) -> None:
+        """The counts so far stand in every event; they are looked into where they differ from the last ones."""
+        if raw == self._counted:
+            return
+        self._counted = raw
+        counted = counts(raw)
+        if counted is not None:
+            out.append(usage(counted))
 
     def _candidate(self, sent: Candidate, out: list[Delta]) -> None:
         if not 0 <= sent.index < len(self._choices):

@@ -47,23 +47,51 @@ from riverrun.stream.deltas import (
 from riverrun.wire.sse import Event
 
 DONE = b"[DONE]"
+QUOTE = 0x22
 EMPTY = frozenset({b"", b"null", b'""'})
 NO_TOKENS: tuple[bytes | None, bytes | None] = (None, None)
 NO_ERROR = frozenset({b"", b"null", b"false", b'""', b"{}"})
 
 
+LONGEST_NO_USAGE = len(b"null")
+"""Bytes. Counts that say anything are longer."""
+
+
 class _Choice:
     """What is known of one of the upstream's choices."""
 
+    __slots__ = ("_calls", "_spelling", "ask_id", "finished", "number")
+
     def __init__(self, ask_id: str, number: int) -> None:
+        self.ask_id = ask_id
         self.number = number  # ours
-        self.calls = CallReader(ask_id, number)
-        self.spelling = Spelling()
         self.finished = False
+        self._calls: CallReader | None = None
+        self._spelling: Spelling | None = None
+
+    @property
+    def calls(self) -> CallReader:
+        if self._calls is None:
+            self._calls = CallReader(self.ask_id, self.number)
+        return self._calls
+
+    @property
+    def spelling(self) -> Spelling:
+        if self._spelling is None:
+            self._spelling = Spelling()
+        return self._spelling
+
+    def finish(self) -> None:
+        """Raises Failure for a call that never got a name."""
+        self.finished = True
+        if self._calls is not None:
+            self._calls.close()
 
 
 class OpenAIReader:
     """One answer. `done` once every choice has its finish_reason and the terminator came; what follows is ignored."""
+
+    __slots__ = ("_choices", "_logprobs", "_most", "_opened", "_plain", "_row", "_surrogates", "_target", "done")
 
     def __init__(self, ask: Ask, target: Target, row: Row) -> None:
         self.done = False
@@ -74,9 +102,48 @@ class OpenAIReader:
         self._logprobs = bool(ask.chat.request.logprobs)
         self._most = ask.chat.request.top_logprobs or 0
         self._surrogates = Surrogates()
+        self._plain = False  # nothing that came before makes the next event a special one
 
     def read(self, event: Event) -> list[Delta]:
         """The deltas of one event. Raises Failure for an error inside the stream, or a malformed event."""
+        if not self._plain or event.name:
+            return self._read(event)
+        try:
+            parsed = part(event.data)
+        except (msgspec.DecodeError, RecursionError):
+            return self._read(event)
+        text = self._text(parsed)
+        return self._deltas(parsed, event.data) if text is None else [text]
+
+    def _text(self, parsed: Part) -> Text | None:
+        """What nearly every event of every stream is: plain text of one choice, and nothing else beside it.
+
+        This takes half the time of the general way (an absent field is an empty Raw, which is false).
+        """
+        choices = parsed.choices
+        if choices is None or len(choices) != 1 or parsed.error or len(parsed.usage) > LONGEST_NO_USAGE:
+            return None
+        choice = choices[0]
+        said = choice.delta
+        if said is None or choice.finish_reason or parsed.x_groq is not None or _says_more(said):
+            return None
+        literal = bytes(said.content)
+        if (
+            len(literal) < 3
+            or literal[0] != QUOTE
+            or not literal.isascii()
+            or not 0 <= choice.index < len(self._choices)
+        ):
+            return None
+        return Text(self._choices[choice.index].number, literal)
+
+    def _read(self, event: Event) -> list[Delta]:
+        deltas = self._any(event)
+        self._plain = self._opened and not (self.done or self._logprobs or self._surrogates.held)
+        return deltas
+
+    def _any(self, event: Event) -> list[Delta]:
+        """The general way, which knows every event."""
         data = event.data
         if self.done:
             return []
@@ -107,6 +174,7 @@ class OpenAIReader:
                     f"(choice {choice.number} has no finish_reason).",
                 )
         self.done = True
+        self._plain = False
         return []
 
     def _terminated(self) -> list[Delta]:
@@ -143,7 +211,7 @@ class OpenAIReader:
             self._open(cast(FirstPart, parsed), out)
         for choice in parsed.choices or ():
             self._choice(choice, out)
-        if (parsed.usage and bytes(parsed.usage) != b"null") or parsed.x_groq is not None:
+        if len(parsed.usage) > LONGEST_NO_USAGE or parsed.x_groq is not None:
             usage = usage_of(parsed.usage) or (usage_of(parsed.x_groq.usage) if parsed.x_groq is not None else None)
             out += [usage] if usage is not None else []
         return out
@@ -202,8 +270,7 @@ class OpenAIReader:
             raise Failure(Cause.UPSTREAM_ERROR, f"The upstream of '{self._target.name}' failed while it answered.")
         if reason is None:
             _malformed(f"its finish_reason {word[:40]!r} is not one of the API's")
-        choice.finished = True
-        choice.calls.close()
+        choice.finish()
         out.append(Finish(choice.number, cast(FinishReason, reason)))
 
 
@@ -231,9 +298,7 @@ def _sealed(number: int, detail: Detail) -> list[Delta]:
 
 def _content(number: int, raw: Raw, tokens: bytes | None, out: list[Delta]) -> None:
     content = bytes(raw)
-    if tokens is None and len(content) > 2 and content[:1] == b'"' and content.isascii():
-        out.append(Text(number, content))  # nearly every event of every stream
-    elif content[:1] == b"[":
+    if content[:1] == b"[":
         for thought, each in spoken(raw):
             out.append(Reasoning(number, _literal(bytes(each))) if thought else Text(number, _literal(bytes(each))))
     elif content not in EMPTY or tokens is not None:
@@ -248,11 +313,25 @@ def _beside(number: int, said: Said, out: list[Delta]) -> None:
         out.append(Audio(number, _utf8(bytes(said.audio))))
 
 
+def _says_more(said: Said) -> bool:
+    """Whether a delta holds anything beside its content."""
+    return bool(
+        said.reasoning_content
+        or said.reasoning
+        or said.reasoning_details
+        or said.refusal
+        or said.tool_calls
+        or said.function_call is not None
+        or said.annotations
+        or said.audio
+    )
+
+
 def _literal(text: bytes) -> bytes:
     """A JSON string literal of valid UTF-8. An absent one, which stands beside logprobs, is the empty string."""
     if text in EMPTY:
         return b'""'
-    if text[0] != 0x22:
+    if text[0] != QUOTE:
         _malformed("a text is not a string")
     return _utf8(text)
 

@@ -24,6 +24,8 @@ class LoneSurrogate(ValueError):
 class Surrogates:
     """One answer's halves. While one is `held`, by choice and field, the next event must be mended too."""
 
+    __slots__ = ("held",)
+
     def __init__(self) -> None:
         self.held: dict[Place, str] = {}
 
