@@ -30,7 +30,7 @@ class Log:
     def __init__(self, head: Head, blocks: Blocks) -> None:
         self.head = head
         self.blocks = blocks
-        blocks.hold(memoryview(head.request).nbytes)
+        blocks.hold(len(head.request))
         self.last = 0
         self.facts: Committed | None = None
         self.ending: Ending | None = None
