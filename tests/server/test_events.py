@@ -14,7 +14,7 @@ from riverrun.stream.deltas import Finish, Text
 from riverrun.stream.flow import Cancelled, Ending, Finished, Refused
 from riverrun.tapes.contract import Committed, Head, Listener, Taken
 from riverrun.tapes.memory import MemoryTapes
-from riverrun.tapes.own import Own
+from riverrun.tapes.own import Done, Own
 from riverrun.tapes.retention import Retention
 from riverrun.tapes.room import Room
 from riverrun.wire.chunk import CompletionUsage
@@ -172,20 +172,20 @@ class Failing:
         self.late = late
         self.tape: Own
 
-    def block(self, block: bytes, last: int, then: Callable[[], None]) -> None:
+    def block(self, block: bytes, last: int, grown: Callable[[bytes, int], None]) -> None:
         self.left -= 1
         if self.left >= 0:
-            asyncio.get_running_loop().call_soon(then)
+            asyncio.get_running_loop().call_soon(grown, block, last)
         elif self.late:
             asyncio.get_running_loop().call_soon(self.tape.fail, LOST)
         else:
             raise OSError(28, "No space left on device")
 
-    def commit(self, facts: Committed, then: Callable[[], None]) -> None:
+    def commit(self, facts: Committed, began: Callable[[Committed], None]) -> None:
         if self.left >= 0:
-            asyncio.get_running_loop().call_soon(then)
+            asyncio.get_running_loop().call_soon(began, facts)
 
-    def close(self, ending: Ending, usage: CompletionUsage | None, then: Callable[[], None]) -> None:
+    def close(self, ending: Ending, usage: CompletionUsage | None, done: Done) -> None:
         raise AssertionError("it is broken")
 
 

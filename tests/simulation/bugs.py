@@ -42,7 +42,7 @@ def feed_followers_before_the_journal(patch: pytest.MonkeyPatch) -> None:
         self.blocks.add(block, self.written)
         self.grown(block, self.written)
         try:
-            self.journal.block(block, self.written, lambda: None)
+            self.journal.block(block, self.written, lambda block, last: None)
         except OSError as error:
             raise self.fail(unwritable(error)) from error
 

@@ -1,19 +1,27 @@
-"""A log: whoever follows it gets every event once, in order, from wherever it stands and however slowly it reads."""
+"""A log: whoever follows it gets every event once, in order, from wherever it stands and however slowly it reads; and
+whoever waits is told once."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
+import sys
+from collections.abc import Callable
+from functools import partial
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riverrun.stream.flow import Cancelled
-from riverrun.tapes.blocks import Blocks
-from riverrun.tapes.own import InMemory, Own, Then
+from riverrun.failures import Cause, Failure
+from riverrun.stream.flow import Cancelled, Finished
+from riverrun.tapes.blocks import SETTLED, Blocks
+from riverrun.tapes.contract import Committed, Signal
+from riverrun.tapes.own import InMemory, Own
 from riverrun.tapes.spill import Spill
 from riverrun.wire.chunk import DONE
 from tests.tapes.contract import expected
-from tests.tapes.reader import Ears, Reader, head
+from tests.tapes.reader import ANSWER, Ears, Reader, head
 
 
 def tape() -> Own:
@@ -25,9 +33,10 @@ def tape() -> Own:
     st.integers(0, 18),
     st.integers(1, 3),
     st.integers(0, 6),
+    st.booleans(),
 )
 def test_a_reader_from_anywhere_gets_the_rest_once(
-    appends: list[list[bytes]], after: int, room: int, late: int
+    appends: list[list[bytes]], after: int, room: int, late: int, settled: bool
 ) -> None:
     async def main() -> None:
         it = tape()
@@ -38,6 +47,8 @@ def test_a_reader_from_anywhere_gets_the_rest_once(
         for payloads in appends[late:]:
             it.append(payloads)
         it.close(Cancelled(), None)
+        if settled:
+            it.blocks.settle()
         while reader.room <= 0:
             reader.room = room
             reader.following.more()
@@ -71,10 +82,10 @@ class _Late(InMemory):
     """Durable once the test says so."""
 
     def __init__(self) -> None:
-        self.waiting: list[Then] = []
+        self.waiting: list[Callable[[], None]] = []
 
-    def block(self, block: bytes, last: int, then: Then) -> None:
-        self.waiting.append(then)
+    def block(self, block: bytes, last: int, grown: Callable[[bytes, int], None]) -> None:
+        self.waiting.append(partial(grown, block, last))
 
 
 def test_what_spilled_before_it_was_durable_is_not_read_before() -> None:
@@ -93,3 +104,104 @@ def test_what_spilled_before_it_was_durable_is_not_read_before() -> None:
         blocks.drop()
 
     asyncio.run(main())
+
+
+def test_what_settles_lies_in_pieces_that_are_not_too_long() -> None:
+    blocks = Blocks()
+    event = b"id: %04d\ndata: " + b"x" * 1000 + b"\n\n"
+    for number in range(1, 201):
+        blocks.add(event % number, number)
+    blocks.settle()
+    whole, at = b"", 0
+    while at < 200:
+        piece, at = blocks.after(at)
+        assert len(piece) < SETTLED + len(event)
+        whole += piece
+    assert whole == b"".join(event % number for number in range(1, 201))
+    assert blocks.after(77)[0].startswith(event % 78)
+    assert len(blocks.payloads()) == 200
+
+
+def test_of_many_that_wait_each_is_told_and_may_stop_waiting() -> None:
+    async def main() -> None:
+        it = tape()
+        first, impatient, second = (asyncio.ensure_future(it.committed()) for _ in range(3))
+        whole, hasty = asyncio.ensure_future(it.ended()), asyncio.ensure_future(it.ended())
+        await asyncio.sleep(0)
+        impatient.cancel()
+        await asyncio.sleep(0)
+        facts = Committed("tiny")
+        it.append(ANSWER)
+        it.commit(facts)
+        hasty.cancel()  # it was woken in the same moment
+        assert (await first, await second, await it.committed()) == (facts, facts, facts)
+        assert impatient.cancelled()
+        assert not whole.done()
+        it.close(Finished(), None)
+        it.commit(Committed("too late"))
+        assert (await whole).choices[0].message.content == (await it.ended()).choices[0].message.content == "Hi"
+        assert hasty.cancelled()
+        assert await it.committed() is facts
+
+    asyncio.run(main())
+
+
+def test_of_many_that_wait_in_vain_each_hears_why() -> None:
+    async def main() -> None:
+        it = tape()
+        waiting = [asyncio.ensure_future(wait) for wait in (it.committed(), it.committed(), it.ended())]
+        await asyncio.sleep(0)
+        it.fail(Failure(Cause.STORAGE, "full", code="mine"))
+        it.close(Finished(), None)
+        it.commit(Committed("tiny"))
+        heard = await asyncio.gather(*waiting, it.committed(), it.ended(), return_exceptions=True)
+        failures = [each for each in heard if isinstance(each, Failure)]
+        assert [(str(each), each.code) for each in failures] == [("full", "mine")] * 5
+        failures[0].retry = False  # what one makes of it is nothing to the others
+        assert failures[1].retry
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("leaves_first", [False, True])
+def test_what_is_over_goes_without_the_collector(leaves_first: bool) -> None:
+    """A follower knows its place and a run its tape; the tape lets go of both."""
+    gone: list[str] = []
+
+    class Knowing(Reader):
+        def __del__(self) -> None:
+            gone.append("reader")
+
+    class Run:
+        def __init__(self) -> None:
+            self.tape = Own(head(), Blocks(), InMemory(), self.hear, lambda own: None)
+
+        def hear(self, signal: Signal) -> None:
+            """As a run hears its tape."""
+
+        def __del__(self) -> None:
+            gone.append("run")
+
+    async def main() -> None:
+        run = Run()
+        tape = run.tape
+        reader = Knowing().on(tape)
+        following = reader.following
+        tape.append(ANSWER)
+        if leaves_first:
+            following.leave()
+        else:
+            tape.close(Finished(), None)
+        del reader
+        assert gone == ["reader"]
+        tape.close(Finished(), None)
+        del run
+        assert gone == ["reader", "run"]
+        following.leave()
+        assert sys.getrefcount(tape) - 1 == len(["tape", "following"])
+
+    gc.disable()
+    try:
+        asyncio.run(main())
+    finally:
+        gc.enable()

@@ -7,6 +7,7 @@ import pytest
 
 from riverrun.failures import Failure
 from riverrun.stream.flow import Cancelled
+from riverrun.tapes import memory
 from riverrun.tapes.contract import Taken
 from riverrun.tapes.memory import MemoryTapes
 from riverrun.tapes.retention import Retention
@@ -104,5 +105,29 @@ def test_requests_are_kept_where_they_are_read_again_and_count() -> None:
         await own(tapes, "kept-5", request=request, store=True)
         await tapes.close()
         assert (room.used, room.held) == (0, 0)
+
+    virtual.run(main())
+
+
+def test_only_so_many_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "GONE", 2)
+
+    async def main() -> None:
+        tapes = MemoryTapes(Room(10_000, 0), Retention(ended=10.0, keyed=10.0, gone=100.0))
+        for number in (1, 2, 3):
+            (await own(tapes, f"chatcmpl-{number}", key=str(number) * 64)).close(Cancelled(), None)
+            await asyncio.sleep(1.0)
+        await asyncio.sleep(10.0)
+        assert await tapes.open("acme", "chatcmpl-1") is None
+        for number in (2, 3):
+            with pytest.raises(Failure) as raised:
+                await tapes.open("acme", f"chatcmpl-{number}")
+            assert raised.value.status == 410
+        assert isinstance(await tapes.create(head("chatcmpl-4", key="3" * 64), Ears()), Taken)
+        await own(tapes, "chatcmpl-5", key="1" * 64)  # a key is free when its tape is forgotten
+        await asyncio.sleep(100.0)
+        assert await tapes.open("acme", "chatcmpl-3") is None
+        await own(tapes, "chatcmpl-6", key="3" * 64)
+        await tapes.close()
 
     virtual.run(main())

@@ -52,6 +52,10 @@ class Sender:
         """The journal says so itself: it is shut."""
 
 
+def nobody(*given: object) -> None:
+    """Waits for no record."""
+
+
 def finish(entry: Entry) -> Command:
     return [b"END", *entry.fields]
 
@@ -110,11 +114,11 @@ class Scene:
         self._delayed.clear()
         self.journal.judge(self.stream.top)
 
-    def _next(self, record: Record) -> Callable[[], None]:
+    def _next(self, record: Record) -> Callable[..., None]:
         self.given.append(record)
         return partial(self._then, len(self.given) - 1)
 
-    def _then(self, number: int) -> None:
+    def _then(self, number: int, *given: object) -> None:
         """One record is acknowledged."""
         assert number < len(self.stream.records)  # it is there by now
         self.told.append(number)
@@ -152,13 +156,13 @@ def test_a_stream_that_is_gone_ends_it() -> None:
 
 async def _judged(top: Id | None, said: str) -> None:
     failures: list[Failure] = []
-    told: list[str] = []
+    told: list[int] = []
     journal = new(failures)
-    journal.block(b"x", 1, partial(told.append, "x"))
+    journal.block(b"x", 1, lambda block, last: told.append(last))
     journal.next()
     journal.judge(top)
     journal.judge(top)
-    journal.block(b"y", 2, partial(told.append, "y"))
+    journal.block(b"y", 2, lambda block, last: told.append(last))
     assert [said in failure.message for failure in failures] == [True]
     assert told == []
     assert journal.shut
@@ -167,9 +171,9 @@ async def _judged(top: Id | None, said: str) -> None:
 
 async def _last() -> None:
     journal = new([])
-    journal.block(b"x", 1, lambda: None)
+    journal.block(b"x", 1, nobody)
     assert journal.command()[0] == b"XADD"
-    journal.close(Finished(), None, lambda: None)
+    journal.close(Finished(), None, nobody)
     assert journal.command()[0] == b"XADD"  # the same as before, until it is acknowledged
     journal.answered(b"1-1")
     assert journal.command()[0] == b"END"
@@ -184,7 +188,7 @@ async def _taken_over_before() -> None:
     journal = Journal(Sender(), b"tape", Id(2, 0), finish, lambda: 7.0)
     journal.failed = failures.append
     for number in (1, 2):
-        journal.block(b"x", number, lambda: None)
+        journal.block(b"x", number, nobody)
         journal.next()
         journal.answered(b"2-%d" % number)
     journal.judge(Id(2, 1))

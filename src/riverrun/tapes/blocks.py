@@ -6,18 +6,37 @@ A replay is what was sent, not what could be rendered again.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable
+from math import inf
 
 from riverrun.tapes.spill import Range, Spill
 
 PIECE = 256 * 1024
 """Bytes that are read back from the file at once, about: a slow reader of a long answer costs no more."""
 
+SETTLED = 64 * 1024
+"""The same of what is kept in memory: a reader that comes back is given so much at once."""
+
+
+class Memory:
+    """What the events of many tapes take of memory, and what is beside. Each of them counts itself in."""
+
+    def __init__(self, bound: float = inf) -> None:
+        self.used = 0
+        """Bytes of events and of what is beside."""
+        self.held = 0
+        """Bytes of these that are beside."""
+        self.bound = bound
+
+    def passed(self) -> None:
+        """Something came, and `used` is more than `bound`."""
+
 
 class Blocks:
-    """`resized` is told by how many bytes the memory that the events take has changed, and that of what is beside."""
+    """The events of one tape, as a part of `memory`."""
 
-    def __init__(self, resized: Callable[[int, int], None] | None = None) -> None:
+    __slots__ = ("_blocks", "_lasts", "_memory", "_spilled", "beside", "dropped", "size")
+
+    def __init__(self, memory: Memory | None = None) -> None:
         self.size = 0
         """Bytes of all events."""
         self.beside = 0
@@ -26,19 +45,32 @@ class Blocks:
         """Nothing of them can be read any more."""
         self._blocks: list[bytes] = []  # one per append
         self._lasts: list[int] = []  # the number of each block's last event
-        self._resized = resized
+        self._memory = memory or Memory()
         self._spilled: _Spilled | None = None
 
     def add(self, block: bytes, last: int) -> None:
         self._blocks.append(block)
         self._lasts.append(last)
-        self.size += len(block)
-        self._tell(len(block))
+        size = len(block)
+        self.size += size
+        memory = self._memory
+        memory.used += size
+        if memory.used > memory.bound:
+            memory.passed()
 
     def hold(self, size: int) -> None:
         """So many bytes are kept beside the events, as long as these."""
         self.beside += size
-        self._tell(0, size)
+        memory = self._memory
+        memory.held += size
+        memory.used += size
+        if memory.used > memory.bound:
+            memory.passed()
+
+    def settle(self) -> None:
+        """No more is added: what is kept for long lies in a few pieces, without the room that each append took."""
+        if len(self._blocks) > 1:
+            self._blocks, self._lasts = _pieces(self._blocks, self._lasts, SETTLED)
 
     def after(self, number: int) -> tuple[bytes, int]:
         """Some whole events from the one after `number` on, which must be there, and the last one's number."""
@@ -68,8 +100,9 @@ class Blocks:
         """Nothing of it is needed any more."""
         self.dropped = True
         self._let_go()
-        beside, self.beside = self.beside, 0
-        self._tell(0, -beside)
+        self._memory.held -= self.beside
+        self._memory.used -= self.beside
+        self.beside = 0
         if self._spilled is not None:
             self._spilled.close()
             self._spilled = None
@@ -77,16 +110,14 @@ class Blocks:
     def _let_go(self) -> int:
         freed = sum(map(len, self._blocks))
         self._blocks, self._lasts = [], []
-        self._tell(-freed)
+        self._memory.used -= freed
         return freed
-
-    def _tell(self, events: int, beside: int = 0) -> None:
-        if self._resized is not None:
-            self._resized(events, beside)
 
 
 class _Spilled:
     """The older events, in pieces of about PIECE bytes."""
+
+    __slots__ = ("_file", "_lasts", "_ranges", "last")
 
     def __init__(self, file: Spill) -> None:
         self.last = 0
@@ -95,17 +126,7 @@ class _Spilled:
         self._lasts: list[int] = []
 
     def add(self, blocks: list[bytes], lasts: list[int]) -> None:
-        piece: list[bytes] = []
-        pieces: list[bytes] = []
-        ends: list[int] = []
-        size = 0
-        for block, last in zip(blocks, lasts, strict=True):
-            piece.append(block)
-            size += len(block)
-            if size >= PIECE or last == lasts[-1]:
-                pieces.append(b"".join(piece))
-                ends.append(last)
-                piece, size = [], 0
+        pieces, ends = _pieces(blocks, lasts, PIECE)
         self._ranges += self._file.write(pieces)
         self._lasts += ends
         self.last = self._lasts[-1]
@@ -120,6 +141,22 @@ class _Spilled:
     def close(self) -> None:
         self._file.release(self._ranges)
         self._ranges = []
+
+
+def _pieces(blocks: list[bytes], lasts: list[int], size: int) -> tuple[list[bytes], list[int]]:
+    """The same events in pieces of about `size` bytes, and the number of each piece's last."""
+    if sum(map(len, blocks)) <= size:
+        return [b"".join(blocks)], lasts[-1:]
+    pieces: list[bytes] = []
+    ends: list[int] = []
+    start = length = 0
+    for index, block in enumerate(blocks, 1):
+        length += len(block)
+        if length >= size or index == len(blocks):
+            pieces.append(b"".join(blocks[start:index]))
+            ends.append(lasts[index - 1])
+            start, length = index, 0
+    return pieces, ends
 
 
 def durable(block: bytes, last: int, end: int) -> bytes:

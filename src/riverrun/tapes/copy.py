@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from riverrun.tapes.blocks import Blocks, unread
 from riverrun.tapes.contract import Committed, Head
 from riverrun.tapes.log import Log
@@ -11,10 +9,10 @@ from riverrun.tapes.records import Begin, Block, Ended, Record
 
 
 class Copy(Log):
-    """`readers` as a Log's. Whoever feeds it may feed it the same again: what it has already is passed over."""
+    """Whoever feeds it may feed it the same again: what it has already is passed over."""
 
-    def __init__(self, head: Head, blocks: Blocks, readers: Callable[[bool], None]) -> None:
-        super().__init__(head, blocks, readers)
+    def __init__(self, head: Head, blocks: Blocks) -> None:
+        super().__init__(head, blocks)
         self.epoch = 1
         self.owner = ""
 

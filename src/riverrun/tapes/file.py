@@ -16,7 +16,6 @@ from random import Random
 from riverrun.failures import Cause, Failure
 from riverrun.tapes.contract import Adopter, Head, Listener, Taken, Tape
 from riverrun.tapes.disk import Disk
-from riverrun.tapes.expiry import Expiry
 from riverrun.tapes.file_adoption import Adoption, Found
 from riverrun.tapes.file_copies import Copies
 from riverrun.tapes.file_copy import FileCopy, unreadable
@@ -107,11 +106,10 @@ class FileTapes:
         self._sweep = Sweep(places, self._keys, retention, now)
         self._volume = Volume(places, bound, self._sweep.expire)
         self._shelf = Shelf(places)
-        self._expiry = Expiry()
         self._orphaned = asyncio.Event()
         self._home = Home(places, now)
-        self._owned = Owned(places, self._keys, room, retention, now, largest, self._expiry, self._volume.grew)
-        self._copies = Copies(places, room, self._expiry, self._orphaned.set)
+        self._owned = Owned(places, self._keys, room, retention, now, largest, self._volume.grew)
+        self._copies = Copies(places, room, self._orphaned.set)
         self._owner = Owner(self._owned.live, {"cancel": self._owned.cancel, "delete": self._drop})
         self._watching: asyncio.Task[None] | None = None
 
@@ -132,7 +130,6 @@ class FileTapes:
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.wait([self._watching])
-        self._expiry.stop()
         await self._owner.close()  # first: readers elsewhere then look for the next owner, and are told of no break
         self._owned.close()
         await self._copies.close()

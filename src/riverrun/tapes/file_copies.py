@@ -21,10 +21,10 @@ from riverrun.tapes.room import Room
 class Copies:
     """`orphaned` is called when a tape's owner seems to be dead."""
 
-    def __init__(self, places: Places, room: Room, expiry: Expiry, orphaned: Callable[[], None]) -> None:
+    def __init__(self, places: Places, room: Room, orphaned: Callable[[], None]) -> None:
         self._places = places
         self._room = room
-        self._expiry = expiry
+        self._resting = Expiry(self._let_go)
         self._orphaned = orphaned
         self._copies: dict[str, FileCopy] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -72,6 +72,7 @@ class Copies:
                 self._free(copy)
 
     async def close(self) -> None:
+        self._resting.stop()
         while self._copies:
             copy = self._copies.popitem()[1]
             self._free(copy)
@@ -116,7 +117,7 @@ class Copies:
         return copy
 
     def _keep(self, copy: FileCopy) -> None:
-        self._expiry.after(GRACE, ("copy", copy.head.id), lambda: self._let_go(copy))
+        self._resting.after(GRACE, copy)
 
     def _let_go(self, copy: FileCopy) -> None:
         if self._copies.get(copy.head.id) is not copy:

@@ -43,7 +43,7 @@ class FileCopy(Copy):
         orphaned: Callable[[], None],
         tasks: set[asyncio.Task[None]],
     ) -> None:
-        super().__init__(head, blocks, self._followed)
+        super().__init__(head, blocks)
         self._disk = disk
         self._file = file
         self._tail = tail
@@ -80,13 +80,13 @@ class FileCopy(Copy):
 
     def close(self) -> None:
         """It is read no more."""
-        self._followed(False)
+        self._heard(False)
         if self._open:
             self._open = False
             with suppress(OSError):
                 self._disk.close(self._file)
 
-    def _followed(self, reading: bool) -> None:
+    def _heard(self, reading: bool) -> None:
         if self._following is not None:
             self._following.cancel()
             self._following = None

@@ -11,7 +11,7 @@ from riverrun.stream.flow import Ending
 from riverrun.tapes.contract import Committed
 from riverrun.tapes.disk import Disk
 from riverrun.tapes.file_places import full
-from riverrun.tapes.own import Then
+from riverrun.tapes.own import Done
 from riverrun.tapes.records import Damaged, Reading, Record, encoded, encoded_block, told
 from riverrun.wire.chunk import CompletionUsage
 
@@ -36,18 +36,22 @@ class FileJournal:
         self._now = now
         self._grew = grew
 
-    def block(self, block: bytes, last: int, then: Then) -> None:
+    def block(self, block: bytes, last: int, grown: Callable[[bytes, int], None]) -> None:
         self.write(encoded_block(block, last))
-        then()
+        grown(block, last)
 
-    def commit(self, facts: Committed, then: Then) -> None:
+    def commit(self, facts: Committed, began: Callable[[Committed], None]) -> None:
         self.write([encoded(facts)])
-        then()
+        began(facts)
 
-    def close(self, ending: Ending, usage: CompletionUsage | None, then: Then) -> None:
+    def close(self, ending: Ending, usage: CompletionUsage | None, done: Done) -> None:
+        self.end(ending, usage)
+        done(ending, usage)
+
+    def end(self, ending: Ending, usage: CompletionUsage | None) -> None:
+        """Its last record."""
         self.write([encoded(told(ending, usage, self._now()))])
         self.ended = True
-        then()
 
     def write(self, pieces: Sequence[bytes]) -> None:
         """All of it; or raises OSError, and the file is as it was."""

@@ -35,7 +35,6 @@ class Owned:
         retention: Retention,
         now: Callable[[], float],
         largest: int | None,
-        expiry: Expiry,
         grew: Callable[[int], object],
     ) -> None:
         self._places = places
@@ -44,7 +43,7 @@ class Owned:
         self._retention = retention
         self._now = now
         self._largest = largest
-        self._expiry = expiry
+        self._resting = Expiry(self._let_go)
         self._grew = grew
         self._tapes: dict[str, Own] = {}
         self._journals: dict[str, FileJournal] = {}  # of those whose files are not among the ended ones yet
@@ -99,6 +98,7 @@ class Owned:
 
     def close(self) -> None:
         """What still runs is left to others; nothing of ours is written from here on."""
+        self._resting.stop()
         for journal in self._journals.values():
             journal.stop()
         self._journals.clear()
@@ -135,7 +135,7 @@ class Owned:
         journal = self._journals[id]
         try:
             if not journal.ended:
-                journal.close(Refused(own.broken or own.lost or handed_over()), None, lambda: None)
+                journal.end(Refused(own.broken or own.lost or handed_over()), None)
             self.settle(self._places.own(id), own.head)
         except OSError as error:
             if id not in self._unfinished:
@@ -148,7 +148,7 @@ class Owned:
 
     def _rest(self, own: Own) -> None:
         """It goes from memory when nobody has read it for a while."""
-        self._expiry.after(GRACE, ("own", own.head.id), lambda: self._let_go(own))
+        self._resting.after(GRACE, own)
 
     def _let_go(self, own: Own) -> None:
         id = own.head.id

@@ -6,11 +6,11 @@ A log does not know who writes it: its owner (`own.py`), or what comes from an o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
-from riverrun.failures import Cause, Failure
+from riverrun.failures import Cause, Failure, Told
 from riverrun.stream.flow import Cancelled, Ending, Finished, Refused
 from riverrun.tapes.blocks import Blocks, durable
 from riverrun.tapes.contract import Committed, Follower, Following, Head
@@ -19,79 +19,74 @@ from riverrun.wire.chunk import CompletionUsage
 from riverrun.wire.completion import Completion
 from riverrun.wire.fold import fold
 
+NO_METADATA: Mapping[str, str] = {}
+
 
 class Log:
-    """One stream. `readers` is told True when the first follower comes, and False when the last one has left."""
+    """One stream. What nobody waits for and nobody follows costs nothing: most streams have one of each at most."""
 
-    def __init__(self, head: Head, blocks: Blocks, readers: Callable[[bool], None]) -> None:
+    __slots__ = ("_followings", "_waiters", "blocks", "ending", "facts", "head", "last", "lost", "metadata", "usage")
+
+    def __init__(self, head: Head, blocks: Blocks) -> None:
         self.head = head
         self.blocks = blocks
-        blocks.hold(len(bytes(head.request)))
+        blocks.hold(len(head.request))
         self.last = 0
+        self.facts: Committed | None = None
         self.ending: Ending | None = None
         self.usage: CompletionUsage | None = None
-        self.metadata: Mapping[str, str] = _metadata(head)
+        self.metadata: Mapping[str, str] = _metadata(head) if head.store else NO_METADATA
         self.lost: Failure | None = None
         """Why no more can be had here, where the ending is not known."""
-        self._readers = readers
-        self._followings: list[_Following] = []
-        self._committed: asyncio.Future[Committed] = asyncio.get_running_loop().create_future()
-        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._followings: tuple[_Following, ...] = ()  # a new one for each change: it may change while it is walked
+        self._waiters: tuple[asyncio.Future[None], ...] = ()
 
     @property
     def read(self) -> bool:
         """Whether anybody follows it here."""
         return bool(self._followings)
 
-    @property
-    def facts(self) -> Committed | None:
-        """What was known at the first content; None: there was none."""
-        known = self._committed.done() and self._committed.exception() is None
-        return self._committed.result() if known else None
-
     def grown(self, block: bytes, last: int) -> None:
         """The block that ends at event `last` may be read now. Those before it were told before."""
         before, self.last = self.last, last
-        for following in tuple(self._followings):
+        for following in self._followings:
             following.fed(before, block, last)
 
     def began(self, facts: Committed) -> None:
         """There is content."""
-        if not self._committed.done():
-            self._committed.set_result(facts)
+        if self.facts is None and self._failure is None:
+            self.facts = facts
+            self._wake()
 
     def ends(self, ending: Ending, usage: CompletionUsage | None) -> None:
         """There is no more."""
-        if self.ending is not None:
-            return
-        self.ending, self.usage = ending, usage
-        if isinstance(ending, Finished):
-            self._ended.set_result(None)
-        else:
-            self._fail(_failure(ending))
-        for following in tuple(self._followings):
-            following.tell()
+        if self.ending is None:
+            self.ending, self.usage = ending, usage
+            self._tell_all()
 
     def breaks(self, failure: Failure) -> None:
         """No more can be had here, whether it has ended or nobody knows how it will."""
         if self.lost is None:
             self.lost = failure
-            self._fail(failure)
-            for following in tuple(self._followings):
-                following.tell()
+            self._tell_all()
 
     def follow(self, after: int, follower: Follower) -> Following:
         following = _Following(self, follower, after)
-        self._followings.append(following)
+        self._followings += (following,)
         if len(self._followings) == 1:
-            self._readers(True)
+            self._heard(True)
         return following
 
     async def committed(self) -> Committed:
-        return await asyncio.shield(self._committed)
+        while self.facts is None:
+            self._raise_failure()
+            await self._news()
+        return self.facts
 
     async def ended(self) -> Completion:
-        await asyncio.shield(self._ended)
+        while not isinstance(self.ending, Finished):
+            self._raise_failure()
+            await self._news()
         if self.blocks.dropped:
             raise self.lost or expired(self.head.id)
         return fold(self.blocks.payloads(), self.usage)
@@ -99,26 +94,56 @@ class Log:
     def left(self, following: _Following) -> None:
         """A follower has gone."""
         if following in self._followings:
-            self._followings.remove(following)
+            self._followings = tuple([each for each in self._followings if each is not following])
             if not self._followings:
-                self._readers(False)
+                self._heard(False)
 
-    def _fail(self, failure: Failure) -> None:
-        for future in (self._committed, self._ended):
-            if not future.done():
-                future.set_exception(failure)
-                future.exception()  # nobody need be waiting: a stream's reader sees the error frame instead
+    def _heard(self, reading: bool) -> None:
+        """The first follower has come (True), or the last one has left."""
+
+    @property
+    def _failure(self) -> Failure | None:
+        """Why there will be no whole answer."""
+        ending = self.ending
+        return self.lost if ending is None or isinstance(ending, Finished) else _why(ending)
+
+    def _raise_failure(self) -> None:
+        """Raises the Failure, for each who waits its own: what is raised holds on to those through whom it went."""
+        if self._failure is not None:
+            raise Told.of(self._failure).failure()
+
+    async def _news(self) -> None:
+        """Until more is known than now."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters += (waiter,)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            self._waiters = tuple([each for each in self._waiters if each is not waiter])
+            raise
+
+    def _wake(self) -> None:
+        waiters, self._waiters = self._waiters, ()
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _tell_all(self) -> None:
+        self._wake()
+        for following in self._followings:
+            following.tell()
 
 
 class _Following:
     """A cursor: the number of the last event that the follower has, and whether it can take more."""
+
+    __slots__ = ("_after", "_follower", "_full", "_log")
 
     def __init__(self, log: Log, follower: Follower, after: int) -> None:
         self._log = log
         self._follower = follower
         self._after = after
         self._full = True  # until the first `more`
-        self._told = False
 
     def fed(self, before: int, block: bytes, last: int) -> None:
         """The newest block. Who stands right before it gets it as it is; who is behind finds it in the log."""
@@ -142,20 +167,38 @@ class _Following:
         self.tell()
 
     def tell(self) -> None:
-        """The ending, once, to a follower that has everything."""
+        """The ending, to a follower that has everything."""
         log = self._log
         behind = self._after < log.last
-        if self._full or self._told or (behind and not log.blocks.dropped):
+        if self._full or (behind and not log.blocks.dropped):
             return
         if log.ending is not None and not behind:
-            self._told = True
-            self._follower.ended(log.ending)
+            self._dismissed().ended(log.ending)
         elif log.lost is not None or behind:
-            self._told = True
-            self._follower.broke(log.lost or expired(log.head.id))
+            self._dismissed().broke(log.lost or expired(log.head.id))
 
     def leave(self) -> None:
+        self._dismissed()
         self._log.left(self)
+
+    def _dismissed(self) -> Follower:
+        """The follower, which is told one thing more at most. It knows its place here, so this lets go of it."""
+        follower, self._follower = self._follower, NOBODY
+        return follower
+
+
+class _Nobody:
+    """Who stands in a follower's place when it has gone, or has been told how it ended."""
+
+    def frames(self, block: bytes, last: int) -> bool:
+        return False
+
+    def ended(self, ending: Ending) -> None: ...
+
+    def broke(self, failure: Failure) -> None: ...
+
+
+NOBODY = _Nobody()
 
 
 class _Stored(msgspec.Struct):
@@ -163,10 +206,10 @@ class _Stored(msgspec.Struct):
 
 
 def _metadata(head: Head) -> Mapping[str, str]:
-    return msgspec.json.decode(head.request, type=_Stored).metadata or {} if head.store else {}
+    return msgspec.json.decode(head.request, type=_Stored).metadata or NO_METADATA
 
 
-def _failure(ending: Refused | Cancelled) -> Failure:
+def _why(ending: Refused | Cancelled) -> Failure:
     if isinstance(ending, Refused):
         return ending.failure
     words = "The answer was cancelled before it was complete."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
+from typing import NamedTuple
 
 import msgspec
 
@@ -15,6 +16,19 @@ from riverrun.tapes.room import Room
 
 NOTES = 32 * 1024 * 1024
 """Bytes of all notes; beyond it the oldest go."""
+
+GONE = 100_000
+"""Tapes of which it is known that there was one; beyond it the oldest are forgotten. Each takes some 400 bytes."""
+
+
+NO_REQUEST = msgspec.Raw(b"{}")
+
+
+class Gone(NamedTuple):
+    """A tape that was here: whose, and by which key."""
+
+    tenant: str
+    key: str
 
 
 class MemoryTapes:
@@ -29,10 +43,12 @@ class MemoryTapes:
         self._tapes: dict[str, Own] = {}
         self._ended: dict[str, Own] = {}  # of these; what ended first comes first
         self._keys: dict[str, Taken] = {}
-        self._gone: dict[str, str] = {}  # id to tenant
+        self._gone: dict[str, Gone] = {}
         self._notes: dict[str, bytes] = {}  # oldest first
         self._noted = 0  # bytes of them
-        self._expiry = Expiry()
+        self._keeping = Expiry(self._expire)  # ids of what has ended
+        self._remembering = Expiry(self._let_go)  # ids of what is gone
+        self._noting = Expiry(self._forget_note)
         self._journal = InMemory()
 
     async def create(self, head: Head, listener: Listener) -> Own | Taken:
@@ -41,11 +57,11 @@ class MemoryTapes:
             return taken
         if self._room.full:
             self._make_room()
-        self._room.admit()
+            self._room.admit()
         if head.key:
             self._keys[head.key] = Taken(head.id, head.digest)
         if not head.store:  # nobody reads it again: nobody goes on with a tape of another process here
-            head = msgspec.structs.replace(head, request=msgspec.Raw(b"{}"))
+            head = msgspec.structs.replace(head, request=NO_REQUEST)
         tape = Own(head, self._room.blocks(), self._journal, listener, self._over, self._largest)
         self._tapes[head.id] = tape
         return tape
@@ -54,7 +70,7 @@ class MemoryTapes:
         tape = self._tapes.get(id)
         if tape is not None:
             return tape if tape.head.tenant == tenant else None
-        if self._gone.get(id) == tenant:
+        if id in self._gone and self._gone[id].tenant == tenant:
             raise expired(id)
         return None
 
@@ -93,20 +109,21 @@ class MemoryTapes:
         self._noted += len(value)
         while self._noted > NOTES:
             await self.drop_note(next(iter(self._notes)))
-        self._expiry.after(seconds, ("note", name), lambda: self._forget_note(name))
+        self._noting.after(seconds, name)
 
     async def noted(self, name: str) -> bytes | None:
         return self._notes.get(name)
 
     async def drop_note(self, name: str) -> bool:
-        self._expiry.forget(("note", name))
+        self._noting.forget(name)
         return self._forget_note(name)
 
     async def open_for(self, adopter: Adopter) -> None:
         """Nobody's tapes outlive their process here, so there are none to adopt."""
 
     async def close(self) -> None:
-        self._expiry.stop()
+        for expiry in (self._keeping, self._remembering, self._noting):
+            expiry.stop()
         for tape in list(self._tapes.values()):
             self._remove(tape)
 
@@ -119,31 +136,34 @@ class MemoryTapes:
         """A tape has ended: it is kept for a while."""
         id = tape.head.id
         if self._tapes.get(id) is tape:
+            tape.blocks.settle()
             self._ended[id] = tape
-            self._expiry.after(self._retention.of(tape.head), ("tape", id), lambda: self._expire(tape))
+            self._keeping.after(self._retention.of(tape.head), id)
 
-    def _expire(self, tape: Own) -> None:
+    def _expire(self, id: str) -> None:
         """It is no longer kept; for a while it is known that there was one."""
-        id, key = tape.head.id, tape.head.key
-        self._remove(tape)
-        self._gone[id] = tape.head.tenant
-        self._expiry.after(self._retention.gone, ("gone", id), lambda: self._let_go(id, key))
+        head = self._tapes[id].head
+        self._remove(self._tapes[id])
+        self._gone[id] = Gone(head.tenant, head.key)
+        self._remembering.after(self._retention.gone, id)
+        if len(self._gone) > GONE:
+            self._remembering.hasten()
 
-    def _let_go(self, id: str, key: str) -> None:
-        self._gone.pop(id, None)
-        if self._keys.get(key, Taken("", "")).id == id:
+    def _let_go(self, id: str) -> None:
+        key = self._gone.pop(id).key
+        if key and key in self._keys and self._keys[key].id == id:
             del self._keys[key]
 
     def _make_room(self) -> None:
         """The tapes that ended first go first."""
         for tape in list(self._ended.values()):
             if not tape.read:
-                self._expire(tape)
+                self._expire(tape.head.id)
             if not self._room.full:
                 return
 
     def _remove(self, tape: Own) -> None:
         self._tapes.pop(tape.head.id, None)
         self._ended.pop(tape.head.id, None)
-        self._expiry.forget(("tape", tape.head.id))
+        self._keeping.forget(tape.head.id)
         self._room.free(tape.blocks)

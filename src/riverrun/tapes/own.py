@@ -6,7 +6,7 @@ The rule of write-ahead: an event is on the tape, at the tape's durability, befo
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from math import inf
 from typing import Protocol
 
 from riverrun.failures import Cause, Failure
@@ -15,33 +15,33 @@ from riverrun.tapes.blocks import Blocks
 from riverrun.tapes.contract import Committed, Head, Listener
 from riverrun.tapes.log import Log
 from riverrun.wire.chunk import CompletionUsage
-from riverrun.wire.sse import frame
+from riverrun.wire.sse import frame, frames
 
-Then = Callable[[], None]
+Done = Callable[[Ending, CompletionUsage | None], None]
 
 
 class Journal(Protocol):
-    """Where a tape's records are made durable. Each call answers by calling `then`, now or later, in the order of the
-    calls; or raises OSError; or, later, calls the tape's `fail`."""
+    """Where a tape's records are made durable. Each call answers by calling its last argument with all the others, now
+    or later, in the order of the calls; or raises OSError; or, later, calls the tape's `fail`."""
 
-    def block(self, block: bytes, last: int, then: Then) -> None: ...
+    def block(self, block: bytes, last: int, grown: Callable[[bytes, int], None]) -> None: ...
 
-    def commit(self, facts: Committed, then: Then) -> None: ...
+    def commit(self, facts: Committed, began: Callable[[Committed], None]) -> None: ...
 
-    def close(self, ending: Ending, usage: CompletionUsage | None, then: Then) -> None: ...
+    def close(self, ending: Ending, usage: CompletionUsage | None, done: Done) -> None: ...
 
 
 class InMemory:
     """The journal of what need not outlive this process."""
 
-    def block(self, block: bytes, last: int, then: Then) -> None:
-        then()
+    def block(self, block: bytes, last: int, grown: Callable[[bytes, int], None]) -> None:
+        grown(block, last)
 
-    def commit(self, facts: Committed, then: Then) -> None:
-        then()
+    def commit(self, facts: Committed, began: Callable[[Committed], None]) -> None:
+        began(facts)
 
-    def close(self, ending: Ending, usage: CompletionUsage | None, then: Then) -> None:
-        then()
+    def close(self, ending: Ending, usage: CompletionUsage | None, done: Done) -> None:
+        done(ending, usage)
 
 
 class Own(Log):
@@ -49,6 +49,8 @@ class Own(Log):
 
     `largest`: how many bytes of events it may have.
     """
+
+    __slots__ = ("_closed", "_largest", "_over", "broken", "epoch", "journal", "listener", "written")
 
     def __init__(
         self,
@@ -59,37 +61,34 @@ class Own(Log):
         over: Callable[[Own], None],
         largest: int | None = None,
     ) -> None:
-        super().__init__(head, blocks, self._heard)
+        super().__init__(head, blocks)
         self.epoch = 1
         self.written = 0
         self.broken: Failure | None = None
         self.listener = listener
         self.journal = journal
         self._over = over
-        self._largest = largest
+        self._largest = inf if largest is None else largest
         self._closed = False
 
     def append(self, payloads: list[bytes]) -> None:
         if self.broken is not None:
             raise self.broken
+        if self.blocks.size > self._largest:
+            raise self._outgrown()
         first = self.written + 1
-        last = self.written + len(payloads)
-        if len(payloads) == 1:
-            block = frame(first, payloads[0])
-        else:
-            block = b"".join([frame(number, payload) for number, payload in enumerate(payloads, first)])
-        self._judge_size()
-        self.written = last
+        self.written = last = self.written + len(payloads)
+        block = frame(last, payloads[0]) if first == last else frames(first, payloads)
         self.blocks.add(block, last)
         try:
-            self.journal.block(block, last, partial(self.grown, block, last))
+            self.journal.block(block, last, self.grown)
         except OSError as error:
             raise self.fail(unwritable(error)) from error
 
     def commit(self, facts: Committed) -> None:
         if self.broken is None:
             try:
-                self.journal.commit(facts, partial(self.began, facts))
+                self.journal.commit(facts, self.began)
             except OSError as error:
                 self.fail(unwritable(error))
 
@@ -97,7 +96,7 @@ class Own(Log):
         self._closed = True
         if self.broken is None:
             try:
-                self.journal.close(ending, usage, partial(self._done, ending, usage))
+                self.journal.close(ending, usage, self._done)
             except OSError as error:
                 self.fail(unwritable(error))
         else:
@@ -132,24 +131,23 @@ class Own(Log):
     def _retire(self) -> None:
         """There is nothing to hear any more: a tape that is kept for a day does not keep the run that wrote it."""
         over, self._over = self._over, _nothing
-        self.listener = self._readers = _nothing
+        self.listener = _nothing
         over(self)
 
     def _heard(self, reading: bool) -> None:
         if self.ending is None:
             self.listener("joined" if reading else "left")
 
-    def _judge_size(self) -> None:
-        """Raises Failure, once, for a stream beyond its bound: its last words still go in."""
-        if self._largest is not None and self.blocks.size > self._largest:
-            largest, self._largest = self._largest, None
-            raise Failure(
-                Cause.OVERLOADED,
-                f"The answer has outgrown {largest} bytes, the most that one stream may have here (`stream_limit` "
-                "under [tapes]).",
-                code="stream_too_large",
-                retry=False,
-            )
+    def _outgrown(self) -> Failure:
+        """Told once: a stream's last words still go in."""
+        largest, self._largest = self._largest, inf
+        return Failure(
+            Cause.OVERLOADED,
+            f"The answer has outgrown {largest} bytes, the most that one stream may have here (`stream_limit` "
+            "under [tapes]).",
+            code="stream_too_large",
+            retry=False,
+        )
 
 
 def _nothing(told: object) -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from riverrun.failures import Failure
 from riverrun.stream.flow import Ending
 from riverrun.tapes.contract import Committed
-from riverrun.tapes.own import Then
+from riverrun.tapes.own import Done
 from riverrun.tapes.records import BLOCK, NUMBER, Record, body, told
 from riverrun.tapes.redis_entries import Entry, Id
 from riverrun.tapes.redis_reply import Command, Reply, lost, taken_over
@@ -27,6 +28,9 @@ RECENT = 128 * 1024
 last that was acknowledged may be missing."""
 RECORDS = 1000
 """Of one entry: a script can be given only so many words."""
+
+
+Then = Callable[[], None]
 
 
 class Sender(Protocol):
@@ -74,7 +78,7 @@ class Journal:
         self.since: float | None = None
         """Since when something waits, by the loop's clock."""
         self.shut = False
-        self.failed: Callable[[Failure], object] = lambda failure: None
+        self.failed: Callable[[Failure], object] = _nobody
         self._sender = sender
         self._finish = finish
         self._now = now
@@ -93,15 +97,15 @@ class Journal:
     def busy(self) -> bool:
         return not self.shut and bool(self._due or self._waiting)
 
-    def block(self, block: bytes, last: int, then: Then) -> None:
-        self._add(BLOCK, NUMBER.pack(last) + block, then)
+    def block(self, block: bytes, last: int, grown: Callable[[bytes, int], None]) -> None:
+        self._add(BLOCK, NUMBER.pack(last) + block, partial(grown, block, last))
 
-    def commit(self, facts: Committed, then: Then) -> None:
-        self._record(facts, then)
+    def commit(self, facts: Committed, began: Callable[[Committed], None]) -> None:
+        self._record(facts, partial(began, facts))
 
-    def close(self, ending: Ending, usage: CompletionUsage | None, then: Then) -> None:
+    def close(self, ending: Ending, usage: CompletionUsage | None, done: Done) -> None:
         self._closing = True
-        self._record(told(ending, usage, self._now()), then)
+        self._record(told(ending, usage, self._now()), partial(done, ending, usage))
 
     def next(self) -> Sent:
         """What is to be sent now: the same as before where that was not acknowledged."""
@@ -144,12 +148,14 @@ class Journal:
 
     def fail(self, failure: Failure) -> None:
         if not self.shut:
+            failed = self.failed
             self.stop()
-            self.failed(failure)
+            failed(failure)
 
     def stop(self) -> None:
         """Nothing more is written."""
         self.shut = True
+        self.failed = _nobody
         for kept in (self._waiting, self._due, self._recent):
             kept.clear()
         self._sender.forget(self)
@@ -201,3 +207,7 @@ class Journal:
         if self.since is None:
             self.since = asyncio.get_running_loop().time()
         self._sender.wake(self)
+
+
+def _nobody(failure: Failure) -> None:
+    """Hears it."""

@@ -56,7 +56,7 @@ class Ours:
         self._tapes: dict[str, Own] = {}
         self._making: set[str] = set()
         self._ghosts: dict[str, Head] = {}  # Redis was asked to make them, and never answered
-        self._expiry = Expiry()
+        self._lingering = Expiry(self._let_go)
 
     def get(self, id: str) -> Own | None:
         """A tape of ours that is live, or has ended a moment ago."""
@@ -108,7 +108,7 @@ class Ours:
                 self.drop(id, handed_over())
             self._room.free(tape.blocks)
         self._tapes.clear()
-        self._expiry.stop()
+        self._lingering.stop()
 
     async def reconcile(self) -> None:
         """Gives up what Redis says that we own and we know not to own. Raises Away."""
@@ -171,7 +171,7 @@ class Ours:
 
     def _linger(self, tape: Own) -> None:
         linger = min(self._timing.linger, self._retention.of(tape.head))
-        self._expiry.after(linger, tape, partial(self._let_go, tape))
+        self._lingering.after(linger, tape)
 
     def _let_go(self, tape: Own) -> None:
         """Whoever asks now is told by Redis; whoever reads still keeps what is in memory."""

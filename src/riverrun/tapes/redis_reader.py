@@ -31,15 +31,20 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 
 
 class Elsewhere(Copy):
-    """A tape of another owner. `position` is the newest entry that it was fed."""
+    """A tape of another owner. `position` is the newest entry that it was fed; `changed` is told its id when readers
+    come or go."""
 
-    def __init__(self, head: Head, blocks: Blocks, readers: Callable[[bool], None]) -> None:
-        super().__init__(head, blocks, readers)
+    def __init__(self, head: Head, blocks: Blocks, changed: Callable[[str], None]) -> None:
+        super().__init__(head, blocks)
+        self._changed = changed
         self.position = Id(0, 0)
 
     @property
     def live(self) -> bool:
         return self.ending is None and self.lost is None
+
+    def _heard(self, reading: bool) -> None:
+        self._changed(self.head.id)
 
     def feed(self, entry: Entry) -> None:
         """The next entry, or one that it had already. What can't be read breaks the tape."""
@@ -164,8 +169,7 @@ class Reader:
     def _made(self, id: str, first: Entry) -> Elsewhere:
         begin = beginning(id, first)
         blocks = self._room.blocks()
-        changed = self._changed
-        tape = Elsewhere(begin.head, blocks, lambda reading: changed(id))
+        tape = Elsewhere(begin.head, blocks, self._changed)
         weakref.finalize(tape, self._room.free, blocks)
         return tape
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 
 from riverrun.failures import Cause, Failure
-from riverrun.tapes.blocks import Blocks
+from riverrun.tapes.blocks import Blocks, Memory
 from riverrun.tapes.spill import Spill
 
 log = logging.getLogger("riverrun.tapes")
@@ -19,17 +19,13 @@ EASE = 0.75
 Requests may take as much before nobody comes in, so that there is a stride to be had."""
 
 
-class Room:
+class Room(Memory):
     """`memory` and `disk` are in bytes; `folder` is where spilled events go, the system's temporary one by default."""
 
     def __init__(self, memory: int, disk: int, folder: str | None = None) -> None:
-        self.used = 0
-        """Bytes of events and requests in memory."""
-        self.held = 0
-        """Bytes of these that are requests."""
+        super().__init__(memory)
         self.spilled = 0
         """Bytes of events on disk."""
-        self._memory = memory
         self._disk = disk
         self._file = Spill(folder)
         self._blocks: dict[Blocks, int] = {}  # oldest first; the bytes that each has on disk
@@ -42,7 +38,7 @@ class Room:
 
     def blocks(self) -> Blocks:
         """Room for one more tape's events; `free` gives it back."""
-        made = Blocks(self._resized)
+        made = Blocks(self)
         self._blocks[made] = 0
         return made
 
@@ -54,7 +50,7 @@ class Room:
     @property
     def full(self) -> bool:
         stuck = self._failing or self.spilled >= self._disk
-        return self.held > self._memory * EASE or (self.used > self._memory and stuck)
+        return self.held > self.bound * EASE or (self.used > self.bound and stuck)
 
     def admit(self) -> None:
         """Raises Failure when there is no room for another stream."""
@@ -65,10 +61,8 @@ class Room:
                 retry_after=5.0,
             )
 
-    def _resized(self, events: int, beside: int) -> None:
-        self.used += events + beside
-        self.held += beside
-        if self.used > self._memory and events + beside > 0 and self.spilled < self._disk:
+    def passed(self) -> None:
+        if self.spilled < self._disk:
             self._spill()
 
     def _spill(self) -> None:
@@ -82,6 +76,6 @@ class Room:
                 return
             self._blocks[blocks] += moved
             self.spilled += moved
-            if self.used <= self._memory * EASE:
+            if self.used <= self.bound * EASE:
                 break
         self._failing = False

@@ -173,3 +173,8 @@ def _pairs(block: bytes, first: bytes) -> list[tuple[bytes, bytes]] | None:
 def frame(number: int, payload: bytes) -> bytes:
     """One event of our own: `payload` is JSON on one line, or [DONE]; `number` counts from 1 and is never reused."""
     return b"id: %d\ndata: %b\n\n" % (number, payload)
+
+
+def frames(first: int, payloads: list[bytes]) -> bytes:
+    """Several, the first with the number `first`: the same bytes, without a call for each."""
+    return b"".join([b"id: %d\ndata: %b\n\n" % each for each in enumerate(payloads, first)])
