@@ -6,7 +6,9 @@ import pytest
 
 from riverrun.backends.scripted import text
 from riverrun.failures import Cause, Failure
+from riverrun.runs.intent import Intent
 from riverrun.runs.runs import Grant
+from riverrun.stream.flow import Cancelled
 from tests import virtual
 from tests.runs.scenes import Scene, chat
 
@@ -33,6 +35,21 @@ def test_while_it_drains_nothing_new_begins_and_what_runs_goes_on() -> None:
         await scene.runs.idle()
         assert (await tape.ended()).choices[0].finish_reason == "stop"
         assert scene.runs.running == 0
+
+    virtual.run(main())
+
+
+def test_who_goes_on_with_a_stream_that_is_not_here_has_nobody_asked_for_another() -> None:
+    async def main() -> None:
+        scene = Scene(text("a"))
+        begun = await scene.runs.begin(chat(), Grant(), b"{}", Intent(key="k", resumes=True))
+        await scene.runs.idle()
+        assert scene.asks == []
+        assert scene.outcomes[0].ending == Cancelled()
+        assert begun.tape.last == 0
+        again = await scene.runs.begin(chat(), Grant(), b"{}", Intent(key="k"))
+        assert again.tape.head.id != begun.tape.head.id
+        await scene.runs.idle()
 
     virtual.run(main())
 

@@ -8,6 +8,7 @@ import pytest
 from riverrun.config import Config
 from riverrun.config.values import decode, digest
 from riverrun.failures import Failure
+from riverrun.routing.target import Target
 from riverrun.server.guard import Guard
 from riverrun.server.live import Live
 
@@ -43,6 +44,17 @@ def test_a_valid_configuration_takes_over_at_once() -> None:
     assert address(server) == "http://gpu1/v1"
     assert server.apply(configured("http://gpu2/v1")) == []
     assert address(server) == "http://gpu2/v1"
+
+
+def test_what_the_engine_knows_of_a_model_holds_under_every_name() -> None:
+    models = [{"name": "mine", "targets": ["local/tiny"]}, {"name": "my-*", "targets": ["local/tiny"]}]
+    server = live(configured(model=models))
+    server.runs_local(lambda name: Target(name, name, "", "engine", n="fan-out", draw_seed=True))
+    for name in ("tiny", "local/tiny", "mine", "my-own"):
+        found = server.find(name)
+        assert found is not None
+        target = found.tiers[0][0].target
+        assert (target.n, target.draw_seed) == ("fan-out", True)
 
 
 def test_a_broken_one_changes_nothing() -> None:

@@ -219,10 +219,11 @@ class Run:
             self.tape.commit(Committed(attempt.target.name, attempt.dropped))
 
     def ended(self, branch: Branch, ending: Ending) -> None:
-        if isinstance(ending, Refused | Cancelled):
-            self._end(ending)
-        elif all(isinstance(each.ending, Finished) for each in self._branches):
-            self._end(Finished())
+        if isinstance(ending, Finished):
+            for each in self._branches:
+                if not isinstance(each.ending, Finished):
+                    return
+        self._end(ending)
 
     def split(self, branch: Branch, parts: list[Branch]) -> None:
         place = self._branches.index(branch)

@@ -298,14 +298,14 @@ class Runs:
         return model
 
     def _branches(self, ask: Ask, model: Model) -> tuple[list[Ask], list[Attempts]]:
-        targets = [patient(target, ask.chat) for target in model.order(self._random)]
-        if not model.fallbacks:
-            asks = branches(ask, targets, self._random)
-            return asks, [Attempts(targets, model.retries, self._random) for _ in asks]
-        fallbacks = {
-            cause: tuple(patient(target, ask.chat) for target in named) for cause, named in model.fallbacks.items()
-        }
-        asks = branches(ask, [*targets, *chain.from_iterable(fallbacks.values())], self._random)
+        everyone = targets = [patient(target, ask.chat) for target in model.order(self._random)]
+        fallbacks = model.fallbacks
+        if fallbacks:
+            fallbacks = {
+                cause: tuple(patient(target, ask.chat) for target in named) for cause, named in fallbacks.items()
+            }
+            everyone = [*targets, *chain.from_iterable(fallbacks.values())]
+        asks = branches(ask, everyone, self._random)
         return asks, [Attempts(targets, model.retries, self._random, fallbacks) for _ in asks]
 
     def _plan(self, chat: Chat) -> Plan:

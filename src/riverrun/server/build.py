@@ -55,7 +55,7 @@ def build(config: Config, models: Mapping[str, Path], random: Random, steering: 
     live = Live(config, steering.environ, models, loopback=loopback)
     upstream = Upstream(languages(live.rows), random=random)
     engine = Engine(models, config.engine, upstream, hosts=steering.hosts)
-    live.local.target = engine.target
+    live.runs_local(engine.target)
     upstreams = Upstreams({"engine": engine, "": upstream})
     room = room_for(config.tapes)
     tapes = build_tapes(config.tapes, room, random, time.time)

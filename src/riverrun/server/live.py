@@ -10,7 +10,7 @@ from riverrun.config import Config
 from riverrun.dialects.rows import ROWS, Row
 from riverrun.failures import Cause, Failure
 from riverrun.routing.model import Model
-from riverrun.server.answering import Answering, Local, answering
+from riverrun.server.answering import Answering, Completed, Local, answering
 from riverrun.server.guard import Keys
 
 APPLIES = {"server.api_keys", "server.metrics_keys", "tenant", "upstream", "model"}
@@ -49,6 +49,13 @@ class Live:
 
     def find(self, name: str) -> Model | None:
         return self._answering.table.find(name)
+
+    def runs_local(self, target: Completed) -> None:
+        """There is an engine, which knows more of the models of this machine: whatever names one is made anew."""
+        self.local.target = target
+        config, _ = self._judged
+        self._answering = answering(config, self._environ, self.local)
+        self._judged = config, self._answering
 
     def apply(self, config: Config) -> list[str]:
         """Takes a configuration over; returns the settings that wait for a restart. Raises Failure: nothing changed."""

@@ -112,6 +112,7 @@ class Assembler:
         "limited",
         "plan",
         "pushed",
+        "signed",
         "spent",
     )
 
@@ -130,6 +131,8 @@ class Assembler:
         """The usage chunk is out already: another owner wrote it."""
         self.limited = False
         """A choice was cut by its token limit."""
+        self.signed = False
+        """A choice came with a signature."""
         self._usage: dict[Source, Usage] = {}
         self._said = 0  # deltas that stand for about a token each
         self._source: Source = (0, 0)
@@ -146,13 +149,9 @@ class Assembler:
     def usage(self) -> CompletionUsage:
         """What the answer cost so far: the upstream's count, or an estimate where it gave none."""
         if self._usage:
-            return combined([*(self._usage[source] for source in sorted(self._usage)), *self.inherited], self.spent)
+            calls = [self._usage[source] for source in sorted(self._usage)]
+            return combined(calls + self.inherited, self.spent)
         return estimated(len(msgspec.json.encode(self.plan.messages)), self._said)
-
-    @property
-    def signed(self) -> bool:
-        """Whether any choice came with a signature."""
-        return any(choice.signatures for choice in self._choices)
 
     def unfinished(self, choices: tuple[int, ...]) -> tuple[int, ...]:
         """Those of the choices that have no finish_reason yet."""
@@ -240,6 +239,7 @@ class Assembler:
         choice = self._say(delta)
         numbered = _numbered(delta.value, choice.signatures)
         choice.signatures += 1
+        self.signed = True
         self.pushed.append(self._writer.delta(delta.choice, b'"reasoning_details":[%b]' % numbered))
 
     def _audio(self, delta: Audio) -> None:

@@ -105,7 +105,7 @@ class Parent:
         self._live = Live(self._config, owner.environ, models, loopback=loopback)
         upstream = Upstream(languages(self._live.rows))
         self._engine = Engine(models, config.engine, upstream)
-        self._live.local.target = self._engine.target
+        self._live.runs_local(self._engine.target)
         self._status = Status(self._engine, Upstreams({"engine": self._engine, "": upstream}))
 
     async def serve(self, sockets: list[list[socket]], address: Address, ready: Callable[[], None]) -> None:
