@@ -167,7 +167,7 @@ def _ledger(path: Path) -> str:
     ledger = sqlite3.connect(path)
     try:
         (sound,) = ledger.execute("PRAGMA integrity_check").fetchone()
-        (kept,) = ledger.execute("SELECT count(*) FROM reserve").fetchone()
+        (kept,) = ledger.execute("SELECT count(*) FROM request").fetchone()
     finally:
         ledger.close()
     return "" if sound == "ok" and kept else f"the ledger: {sound}, {kept} rows"

@@ -10,7 +10,6 @@ import logging
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Literal, TextIO
 
 import msgspec
@@ -72,10 +71,13 @@ class Straight:
     def write(self, text: str) -> None:
         """What can't be written (on a full disk, to a pipe without a reader or a closed stream) is lost: the log must
         not hurt a request."""
-        if self.stream is not None:
-            with suppress(OSError, ValueError):
-                self.stream.write(f"{text}\n")
-                self.stream.flush()
+        if self.stream is None:
+            return
+        try:
+            self.stream.write(f"{text}\n")
+            self.stream.flush()
+        except (OSError, ValueError):
+            return
 
 
 straight = Straight()

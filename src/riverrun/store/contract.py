@@ -81,9 +81,6 @@ class Ledger(Protocol):
     def settle_lost(self, now: float) -> None:
         """Settles what nobody will: attempts of processes that died a day ago or more, of which no tape is left."""
 
-    def flush(self) -> None:
-        """Writes what waits, now."""
-
     def close(self) -> None:
         """Writes what waits, and lets go of the file."""
 
@@ -110,9 +107,6 @@ class NoLedger:
         return 0
 
     def settle_lost(self, now: float) -> None:
-        pass
-
-    def flush(self) -> None:
         pass
 
     def close(self) -> None:
