@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
+from typing import NamedTuple
 
 from riverrun.config import ServerConfig
 from riverrun.failures import Failure, bad_request
@@ -30,6 +32,13 @@ LISTED = 16
 """Dropped parameters that are named; the API has 37 in all, so more are somebody's mistake."""
 
 
+class _Asked(NamedTuple):
+    tape: Tape
+    stream: bool
+    after: int | None
+    replayed: bool
+
+
 class Chat:
     """The surface's settings, and the runs that answer."""
 
@@ -39,6 +48,14 @@ class Chat:
         self._limits = Limits(body=config.body_limit, n=config.max_n, strict=config.strict)
 
     async def __call__(self, exchange: Exchange, grant: Grant) -> None:
+        asked = await self._begun(exchange, grant)
+        if asked.stream:
+            await self.stream(exchange, asked.tape, asked.after)
+        else:
+            await self._whole(exchange, asked.tape, replayed=asked.replayed)
+
+    async def _begun(self, exchange: Exchange, grant: Grant) -> _Asked:
+        """The tape of the answer, and what else is kept of the question while the answer runs."""
         body = await exchange.body(self._limits.body)
         chat = parse_chat(body, self._limits)
         said, after = intent(exchange.headers), cursor(exchange.headers)
@@ -57,10 +74,7 @@ class Chat:
             exchange.way = "resumed" if after else "replayed" if begun.replayed else "joined"
         elif after and chat.stream:  # the stream that it goes on with is not here, and this one would be another
             await self._runs.withdraw(tape)
-        if chat.stream:
-            await self.stream(exchange, tape, after)
-        else:
-            await self._whole(exchange, tape, replayed=begun.replayed)
+        return _Asked(tape, chat.stream, after, begun.replayed)
 
     async def _whole(self, exchange: Exchange, tape: Tape, *, replayed: bool) -> None:
         try:
@@ -72,9 +86,13 @@ class Chat:
 
     async def whole(self, exchange: Exchange, tape: Tape, shown: Shown | None = None) -> None:
         """The completion, once it is complete; `shown` as it is to be seen."""
+        exchange.forget()
         waiter = Waiter(tape, exchange.stream())
         try:
-            facts = _facts(self._carried(_kept(tape, await tape.committed())))
+            if self._config.strict:  # what can't be carried is refused at once
+                self._carried(_kept(tape, await tape.committed()))
+            await waiter.over()
+            facts = _facts(_kept(tape, await tape.committed()))
             completion = await tape.ended()
         finally:
             waiter.leave()
@@ -95,14 +113,16 @@ class Chat:
 
     async def _follow(self, exchange: Exchange, tape: Tape, after: int) -> None:
         """The 200 waits for content, so that a failure before it has its true status; but not for ever (*held*)."""
+        exchange.forget()
         events = EventStream(tape, exchange.stream(), after=after, heartbeat=self._config.heartbeat)
         try:
-            committed: Committed | None = None
-            try:
-                async with asyncio.timeout(self._config.commit_after):
-                    committed = self._carried(_kept(tape, await tape.committed()))
-            except TimeoutError:
-                pass
+            committed = tape.facts
+            if committed is None:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._config.commit_after):
+                        committed = await tape.committed()
+            if committed is not None:
+                committed = self._carried(_kept(tape, committed))
             request_id = (b"x-request-id", exchange.id.encode("ascii"))
             exchange.status = 200
             headers = [request_id, location(tape), *exchange.extra, *_facts(committed)]
@@ -148,6 +168,8 @@ def _facts(committed: Committed | None) -> list[Header]:
 
 def _shown(name: str) -> bytes:
     """A name as it may stand in a header: short, and without what a header can't hold (SEC9)."""
+    if name.isascii() and name.isprintable():
+        return name[:128].encode("ascii")
     return "".join(letter if letter.isprintable() else "?" for letter in name[:128]).encode("ascii", "replace")
 
 

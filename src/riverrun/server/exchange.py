@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal
 
 import msgspec
@@ -15,6 +16,7 @@ from riverrun.server.stream import Header, Stream
 from riverrun.wire.errors import error_body, error_headers
 from riverrun.wire.jsonvalue import JsonValue
 
+FORGOTTEN: Mapping[str, str] = MappingProxyType({})
 JSON = (b"content-type", b"application/json")
 
 
@@ -54,7 +56,7 @@ class Exchange:
         `client` is its address."""
         self.method = method
         self.path = path
-        self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
+        self.headers: Mapping[str, str] = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
         self.client = client
         self.scheme = scheme
         self.status = 0
@@ -110,6 +112,11 @@ class Exchange:
         """The way to answer in pieces, and to hear that the client has gone. Read the body before."""
         self._stream.listen()
         return self._stream
+
+    def forget(self) -> None:
+        """Its answer may run for long: what was asked is not kept for so long."""
+        self.headers = FORGOTTEN
+        self._query = b""
 
     async def answer(self, status: int, body: bytes | None, headers: list[Header]) -> None:
         """A whole answer; None for a body of unknown length that nobody gets, as the answer to a HEAD."""

@@ -189,9 +189,7 @@ class Connection(asyncio.Protocol):
     def _begin(self, exchange: Exchange, stream: DirectStream) -> None:
         self.stream = stream
         self._expected = exchange.headers.get("expect", "").lower() == "100-continue"
-        task = self._loop.create_task(self._answer(exchange, stream))
-        self._serving.tasks.add(task)
-        task.add_done_callback(self._serving.tasks.discard)
+        self._serving.tasks.add(self._loop.create_task(self._answer(exchange, stream)))
 
     async def _answer(self, exchange: Exchange, stream: DirectStream) -> None:
         """What the application left undone is a JSON 500 or a cut."""
@@ -206,6 +204,7 @@ class Connection(asyncio.Protocol):
         finally:
             if not (stream.complete or stream.gone):
                 self._unfinished(stream)
+            self._serving.tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))  # a callback costs more
 
     def _unfinished(self, stream: DirectStream) -> None:
         if stream.started:

@@ -101,13 +101,17 @@ class Reading:
 
     def on_url(self, url: bytes) -> None:
         self._target += url
-        self._grow(len(url))
+        self._head_size += len(url)
+        if self._head_size > self._limits.head:
+            self._stop(self._large_head())
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._grow(len(name) + len(value) + 4)
+        self._head_size += len(name) + len(value) + 4
+        headers = self._headers
+        if self._head_size > self._limits.head:
+            self._stop(self._large_head())
         if self.phase is BODY:
             return  # a trailer: nothing of ours reads it, and it must not pass for a header
-        headers = self._headers
         headers.append((name.lower(), value))
         if len(headers) > self._limits.headers:
             self._stop(head_too_large(f"The request has more than {self._limits.headers} headers"))
@@ -144,11 +148,6 @@ class Reading:
         self.body.end()
         self.body = None
         self.phase, self.begun, self.since = IDLE, False, None
-
-    def _grow(self, size: int) -> None:
-        self._head_size += size
-        if self._head_size > self._limits.head:
-            self._stop(self._large_head())
 
     def _large_head(self) -> Failure:
         return head_too_large(f"The request's head is larger than {self._limits.head} bytes")
