@@ -13,12 +13,12 @@ from riverrun.config import ServerConfig
 from riverrun.failures import Cause, Failure
 from riverrun.routing.target import Deadlines
 from riverrun.runs.intent import Habits
-from riverrun.runs.runs import Begun
 from riverrun.server.sockets import Address
 from riverrun.stream.ask import Ask
 from riverrun.stream.deltas import Finish, Text
 from riverrun.stream.flow import Cancelled
 from riverrun.tapes.contract import Committed
+from riverrun.tapes.log import Log
 from tests import virtual
 from tests.runs.scenes import Scene
 from tests.server.calls import Call, ask
@@ -421,21 +421,14 @@ def test_the_official_sdk_tries_again_and_is_charged_once(headers: dict[str, str
 
 
 @pytest.mark.parametrize("stored", [True, False])
-def test_what_is_done_here_is_not_named_as_dropped(stored: bool) -> None:
-    async def main() -> None:
-        async def committed() -> Committed:
-            return Committed("tiny", ("metadata", "store", "verbosity"))
+def test_what_is_done_here_is_not_named_as_dropped(stored: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    dropping = Committed("tiny", ("metadata", "store", "verbosity"))
+    began = Log.began
+    monkeypatch.setattr(Log, "began", lambda tape, facts: began(tape, dropping))  # as a dialect that drops has it
 
+    async def main() -> None:
         scene = Scene(text("one"))
         strict = application(scene, config=ServerConfig(strict=True))
-        begin = scene.runs.begin
-
-        async def dropping(*asked: object) -> Begun:
-            begun = await begin(*asked)  # type: ignore[arg-type]  # handed through
-            begun.tape.committed = committed  # type: ignore[method-assign]  # as a dialect that drops would have it
-            return begun
-
-        scene.runs.begin = dropping  # type: ignore[method-assign,assignment]  # as above
         answer = await ask(application(scene), {"store": stored}).done()
         assert answer.headers["x-riverrun-dropped"] == ("verbosity" if stored else "metadata, store, verbosity")
         refused = await ask(strict, {"store": stored}).done()

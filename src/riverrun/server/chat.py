@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -92,24 +92,23 @@ class Chat:
             if self._config.strict:  # what can't be carried is refused at once
                 self._carried(_kept(tape, await tape.committed()))
             await waiter.over()
-            facts = _facts(_kept(tape, await tape.committed()))
             completion = await tape.ended()
         finally:
             waiter.leave()
+        facts = _facts(_kept(tape, tape.facts)) if tape.facts is not None else []
         await exchange.json(shown(tape, completion) if shown else completion, [location(tape), *facts])
 
-    async def stream(self, exchange: Exchange, tape: Tape, after: int | None) -> None:
-        """The events after this one, or all of them. Raises Failure where there is no such event."""
+    def stream(self, exchange: Exchange, tape: Tape, after: int | None) -> Awaitable[None]:
+        """Answers with the events after this one, or all of them. Raises Failure where there is no such event."""
         if after is not None and after > tape.last:
             raise bad_request(
                 f"There is no event {after} in this stream yet: its last one is {tape.last}.", "Last-Event-ID"
             )
         if tape.ending is not None and after == tape.last:
-            await exchange.answer(204, b"", [])  # the only answer that makes an EventSource stop
-        elif exchange.method == "HEAD":
-            await exchange.answer(200, None, [*HEADERS, location(tape)])
-        else:
-            await self._follow(exchange, tape, after or 0)
+            return exchange.answer(204, b"", [])  # the only answer that makes an EventSource stop
+        if exchange.method == "HEAD":
+            return exchange.answer(200, None, [*HEADERS, location(tape)])
+        return self._follow(exchange, tape, after or 0)
 
     async def _follow(self, exchange: Exchange, tape: Tape, after: int) -> None:
         """The 200 waits for content, so that a failure before it has its true status; but not for ever (*held*)."""
@@ -146,7 +145,7 @@ class Chat:
 
 def _kept(tape: Tape, committed: Committed) -> Committed:
     """What a target could not carry, without what is done here."""
-    if not tape.head.store:
+    if not (tape.head.store and committed.dropped):
         return committed
     return Committed(committed.target, tuple(name for name in committed.dropped if name not in STORING))
 

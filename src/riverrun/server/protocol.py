@@ -214,6 +214,10 @@ class Connection(asyncio.Protocol):
             self._waiting = None
             self._say(self._refusal(Failure(Cause.INTERNAL, "The server failed to answer. Please report it.")))
 
+    def settle(self) -> None:
+        """See direct.Connection."""
+        self._reading.rest()
+
     def answered(self) -> None:
         """The answer is complete: the next one begins, or the connection idles."""
         if self.transport.is_closing():
