@@ -80,7 +80,7 @@ class App:
 
     async def answer(self, exchange: Exchange) -> None:
         """Every request ends here in an answer or in an OpenAI-shaped error, and in one log line."""
-        exchange.ids = self._new_id
+        exchange.id = f"req_{self._random.getrandbits(96):024x}"
         self.open.add(exchange)
         failure: Failure | None = None
         try:
@@ -99,9 +99,6 @@ class App:
         if failure is not None:
             await self._fail(exchange, failure)
         await self._over(exchange, failure)
-
-    def _new_id(self) -> str:
-        return f"req_{self._random.getrandbits(96):024x}"
 
     async def _live(self, receive: asgi.Receive, send: asgi.Send) -> None:
         await receive()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal
 
@@ -21,18 +21,18 @@ JSON = (b"content-type", b"application/json")
 
 
 class Exchange:
-    """`id` names the request in headers and logs; it becomes the completion's own id once there is one."""
+    """`id` names the request in headers and logs: the application gives it one, and it becomes the completion's own id
+    once there is one."""
 
     __slots__ = (
         "_body",
-        "_id",
         "_query",
         "_stream",
         "client",
         "client_request_id",
         "extra",
         "headers",
-        "ids",
+        "id",
         "method",
         "outcome",
         "path",
@@ -54,6 +54,7 @@ class Exchange:
     ) -> None:
         """`headers` have their names in lower case; the host has refused repeated ones where that matters.
         `client` is its address."""
+        self.id = ""
         self.method = method
         self.path = path
         self.headers: Mapping[str, str] = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
@@ -68,22 +69,9 @@ class Exchange:
         self.client_request_id: str | None = None
         """What the client calls it."""
         self.extra: list[Header] = []
-        self.ids: Callable[[], str] = str
-        """Gives it an id, where it needs one of its own."""
-        self._id = ""
         self._query = query
         self._body = body
         self._stream = stream
-
-    @property
-    def id(self) -> str:
-        if not self._id:
-            self._id = self.ids()
-        return self._id
-
-    @id.setter
-    def id(self, id: str) -> None:
-        self._id = id
 
     @property
     def query(self) -> dict[str, str]:
