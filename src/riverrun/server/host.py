@@ -23,7 +23,8 @@ from riverrun.server.exchange import Exchange
 from riverrun.server.lifespan import Lifespan
 from riverrun.server.limits import HostLimits
 from riverrun.server.lines import header_lines
-from riverrun.server.protocol import Connection, Serving
+from riverrun.server.protocol import Connection
+from riverrun.server.serving import Serving
 from riverrun.server.sockets import (
     ENOUGH_FILES,
     Address,
