@@ -4,9 +4,11 @@ import asyncio
 import http.client
 import socket
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 import pytest
 
+from riverrun.server.direct import DirectStream
 from riverrun.server.limits import HostLimits
 from riverrun.server.stream import Stream
 from tests.server.served import PATIENCE, Echo, run, say, serving, wire
@@ -99,6 +101,89 @@ def test_a_broken_answer_has_no_end(surface: Callable[[Stream], Awaitable[None]]
     partial, raw = run(check())
     assert partial == b"one"
     assert raw.endswith(b"\r\n\r\n3\r\none\r\n")
+
+
+class Recorder:
+    """A connection whose writes are counted."""
+
+    def __init__(self) -> None:
+        self.blocks: list[bytes] = []
+        self.transport = cast("asyncio.Transport", self)
+        self.behind = self.awaited = False
+        self.defaults = b"date: now\r\n"
+        self.told: list[str] = []
+
+    def write(self, block: bytes) -> None:
+        self.blocks.append(block)
+
+    def close(self) -> None:
+        self.told.append("closed")
+
+    def cut(self, *, reset: bool) -> None:
+        self.told.append("reset" if reset else "cut")
+
+    def settle(self) -> None:
+        self.told.append("settled")
+
+    def answered(self) -> None:
+        self.told.append("answered")
+
+
+def recorded() -> tuple[DirectStream, Recorder]:
+    connection = Recorder()
+    return DirectStream(connection, silent=False, old=False, keep_alive=True), connection
+
+
+def test_a_whole_answer_is_one_write() -> None:
+    stream, connection = recorded()
+    stream.answer(200, [(b"content-length", b"2")], b"hi")
+    assert connection.blocks == [b"HTTP/1.1 200 OK\r\ndate: now\r\ncontent-length: 2\r\n\r\nhi"]
+    assert connection.told == ["answered"]
+
+
+def test_a_head_goes_out_with_the_first_block() -> None:
+    stream, connection = recorded()
+    stream.start(200, EVENTS)
+    assert connection.blocks == []
+    stream.write(b"one")
+    stream.write(b"two")
+    stream.finish()
+    assert [block[-8:] for block in connection.blocks] == [b"3\r\none\r\n", b"3\r\ntwo\r\n", b"0\r\n\r\n"]
+    assert connection.blocks[0].startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+@pytest.mark.parametrize(("end", "last"), [("finish", b"0\r\n\r\n"), ("abort", b"\r\n\r\n")])
+def test_a_head_without_a_block_goes_out_with_the_end(end: str, last: bytes) -> None:
+    stream, connection = recorded()
+    stream.start(200, EVENTS)
+    getattr(stream, end)()
+    (block,) = connection.blocks
+    assert block.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert block.endswith(last)
+
+
+def test_a_head_without_a_block_goes_out_when_it_is_waited_for() -> None:
+    async def main() -> None:
+        stream, connection = recorded()
+        stream.start(200, EVENTS)
+        waiting = asyncio.ensure_future(stream.done())
+        await asyncio.sleep(0)
+        assert len(connection.blocks) == 1
+        assert connection.told == ["settled"]
+        stream.lost()
+        await waiting
+
+    asyncio.run(main())
+
+
+def test_what_has_ended_holds_nobody() -> None:
+    for end in ("finish", "abort", "lost"):
+        stream, _ = recorded()
+        stream.on_gone = stream.on_resume = lambda: None
+        stream.start(200, EVENTS)
+        getattr(stream, end)()
+        assert stream.on_gone is None
+        assert stream.on_resume is None
 
 
 def test_a_given_length_is_kept_to() -> None:

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from riverrun.server.limits import HostLimits
+from riverrun.server.stream import Stream
 from tests.server.corpus import CHUNKED, CORPUS, HOST, SMUGGLED, post
 from tests.server.served import PATIENCE, Echo, run, say, serving, wire
 
@@ -88,6 +89,96 @@ def test_an_offered_upgrade_is_ignored_and_the_body_is_read() -> None:
             return await say(address, post(offer, b"hello") + LAST)
 
     assert b"POST /v1/x 5" in run(check())
+
+
+EXPECT = b"Content-Length: 5\r\nExpect: 100-continue\r\n"
+
+
+def test_a_client_that_waits_to_be_told_is_told_when_its_body_is_wanted() -> None:
+    async def check() -> bytes:
+        async with serving(Echo()) as address, wire(address) as line:
+            line.send(post(EXPECT))
+            assert await line.until(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+            line.send(b"hello" + LAST)
+            return await line.rest()
+
+    answer = run(check())
+    assert b"POST /v1/x 5" in answer
+    assert b"GET /last 0" in answer
+
+
+def test_a_body_that_has_come_is_not_asked_for() -> None:
+    async def check() -> bytes:
+        async with serving(Echo()) as address:
+            return await say(address, post(EXPECT, b"hello") + LAST)
+
+    answer = run(check())
+    assert b"100 Continue" not in answer
+    assert answer.count(b"HTTP/1.1 200 OK") == 2
+
+
+def test_a_body_that_was_not_asked_for_may_come_or_not_so_the_connection_closes() -> None:
+    async def surface(stream: Stream) -> None:
+        stream.answer(401, [(b"content-length", b"0")], b"")
+
+    async def check() -> bytes:
+        async with serving(Echo(surface)) as address:
+            return await say(address, b"POST /stream HTTP/1.1\r\n" + HOST + EXPECT + b"\r\n")
+
+    answer = run(check())
+    assert answer.startswith(b"HTTP/1.1 401 ")
+    assert b"connection: close\r\n" in answer
+
+
+def test_a_body_that_comes_after_the_answer_is_thrown_away() -> None:
+    async def surface(stream: Stream) -> None:
+        stream.answer(401, [(b"content-length", b"0")], b"")
+
+    async def check() -> bytes:
+        async with serving(Echo(surface)) as address, wire(address) as line:
+            line.send(b"POST /stream HTTP/1.1\r\n" + HOST + b"Content-Length: 200000\r\n\r\n")
+            await line.until(b"\r\n\r\n")
+            line.send(b"x" * 200_000 + LAST)
+            return await line.rest()
+
+    assert b"GET /last 0" in run(check())
+
+
+def test_the_large_body_of_a_waiting_request_is_read_in_its_turn() -> None:
+    go, large = asyncio.Event(), b"x" * 2_000_000
+
+    async def surface(stream: Stream) -> None:
+        await go.wait()
+        stream.answer(200, [(b"content-length", b"0")], b"")
+
+    async def check() -> bytes:
+        async with serving(Echo(surface)) as address, wire(address) as line:
+            line.send(GET.replace(b"/v1/models", b"/stream"))
+            line.send(post(b"Content-Length: %d\r\n" % len(large), large) + LAST)
+            asyncio.get_running_loop().call_later(0.05, go.set)
+            return await line.rest()
+
+    assert b"POST /v1/x 2000000" in run(check())
+
+
+def test_a_request_after_a_long_answer_is_read() -> None:
+    """The parser is let go of while a stream runs."""
+
+    async def surface(stream: Stream) -> None:
+        stream.start(200, [])
+        stream.write(b"one")
+        asyncio.get_running_loop().call_later(0.02, stream.finish)
+        await stream.done()
+
+    async def check() -> bytes:
+        async with serving(Echo(surface)) as address, wire(address) as line:
+            for _ in range(2):
+                line.send(GET.replace(b"/v1/models", b"/stream"))
+                assert (await line.until(b"0\r\n\r\n")).startswith(b"HTTP/1.1 200 OK")
+            line.send(post(CHUNKED, b"3\r\nabc\r\n0\r\n\r\n") + LAST)
+            return await line.rest()
+
+    assert b"POST /v1/x 3" in run(check())
 
 
 def test_a_trailer_is_no_header() -> None:

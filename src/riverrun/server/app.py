@@ -10,6 +10,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from random import Random
 from typing import Literal
 
@@ -79,15 +80,25 @@ class App:
 
     async def answer(self, exchange: Exchange) -> None:
         """Every request ends here in an answer or in an OpenAI-shaped error, and in one log line."""
-        exchange.ids = self._new_id
+        exchange.id = f"req_{self._random.getrandbits(96):024x}"
         self.open.add(exchange)
+        failure: Failure | None = None
         try:
-            await self._answer(exchange)
+            surface, grant = self._admitted(exchange)
+            await surface(exchange, grant)
+        except StreamCut:
+            await self._over(exchange, None)
+            raise
+        except Failure as raised:
+            failure = raised
+        except Exception:
+            server_log.exception("request %s failed by a fault of ours", exchange.id)
+            failure = Failure(Cause.INTERNAL, "The server failed; its log has the details under this request's id.")
         finally:
             self.open.discard(exchange)
-
-    def _new_id(self) -> str:
-        return f"req_{self._random.getrandbits(96):024x}"
+        if failure is not None:
+            await self._fail(exchange, failure)
+        await self._over(exchange, failure)
 
     async def _live(self, receive: asgi.Receive, send: asgi.Send) -> None:
         await receive()
@@ -96,27 +107,26 @@ class App:
             await receive()
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _answer(self, exchange: Exchange) -> None:
-        failure: Failure | None = None
-        try:
-            await self._serve(exchange)
-        except StreamCut:
-            log.write(await _line(exchange, None), self._log_format)
-            raise
-        except Failure as raised:
-            failure = raised
-        except Exception:
-            server_log.exception("request %s failed by a fault of ours", exchange.id)
-            failure = Failure(Cause.INTERNAL, "The server failed; its log has the details under this request's id.")
-        if failure is not None:
-            if failure.cause is Cause.BAD_KEY:
-                exchange.extra.append(CHALLENGE)
-            if exchange.outcome is None and exchange.method == "POST":
-                self._refused(failure.cause)
-            await exchange.fail(failure)
-        log.write(await _line(exchange, failure), self._log_format)
+    async def _fail(self, exchange: Exchange, failure: Failure) -> None:
+        if failure.cause is Cause.BAD_KEY:
+            exchange.extra.append(CHALLENGE)
+        if exchange.outcome is None and exchange.method == "POST":
+            self._refused(failure.cause)
+        await exchange.fail(failure)
 
-    async def _serve(self, exchange: Exchange) -> None:
+    async def _over(self, exchange: Exchange, failure: Failure | None) -> None:
+        """The log line, once the run has ended that the request began."""
+        if exchange.outcome is None:
+            line = log.of_exchange(exchange, failure)
+        else:
+            try:
+                line = log.of_outcome(await exchange.outcome, exchange, exchange.client_request_id)
+            except Exception:  # a fault of ours; its traceback is in the log already
+                line = log.of_exchange(exchange, failure)
+        log.write(line, self._log_format)
+
+    def _admitted(self, exchange: Exchange) -> tuple[Surface, Grant]:
+        """Who answers, and for whom. Raises Failure for a request that may not come in."""
         headers = exchange.headers
         origin = headers.get("origin")
         refused = self._guard.refusal(headers.get("host"), origin)
@@ -125,11 +135,8 @@ class App:
         exchange.extra += self._guard.cors(origin)
         route = self._route(exchange)
         if exchange.method == "OPTIONS":
-            asked = headers.get("access-control-request-headers")
-            await exchange.answer(204, b"", self._guard.preflight(origin, asked, route.methods))
-            return
-        method = "GET" if exchange.method == "HEAD" else exchange.method
-        surface = route.methods.get(method)
+            return partial(self._preflight, route), Grant()
+        surface = route.methods.get("GET" if exchange.method == "HEAD" else exchange.method)
         if surface is None:
             raise Failure(
                 Cause.WRONG_METHOD,
@@ -137,11 +144,18 @@ class App:
                 f"different HTTP method? It takes {', '.join(route.methods)}.)",
             )
         tenant = KEYLESS if route.public else self._guard.tenant(headers.get("authorization"))
-        await surface(exchange, _grant(exchange, tenant))
+        return surface, _grant(exchange, tenant)
+
+    async def _preflight(self, route: Route, exchange: Exchange, grant: Grant) -> None:
+        asked = exchange.headers.get("access-control-request-headers")
+        headers = self._guard.preflight(exchange.headers.get("origin"), asked, route.methods)
+        await exchange.answer(204, b"", headers)
 
     def _route(self, exchange: Exchange) -> Route:
         path = exchange.path
-        route = self._routes.get(path) or next((route for like, route in self._patterns if like.fullmatch(path)), None)
+        route = self._routes.get(path)
+        if route is None:
+            route = next((route for like, route in self._patterns if like.fullmatch(path)), None)
         if route is None:
             raise Failure(
                 Cause.UNKNOWN_URL,
@@ -154,20 +168,15 @@ def _pattern(path: str) -> re.Pattern[str]:
     return re.compile(re.escape(path).replace(r"\{id\}", "[^/]+").replace(r"\{name\}", ".+"))
 
 
-def _grant(exchange: Exchange, tenant: str = KEYLESS) -> Grant:
+def _grant(exchange: Exchange, tenant: str) -> Grant:
     """Who asks. Callers take turns for a slot: they are told apart by key, or by address where there are none."""
     key = exchange.headers.get("authorization")
     caller = hashlib.sha256(key.encode()).hexdigest()[:16] if key else exchange.client
-    own = exchange.headers.get("x-client-request-id", "")
-    clean = "".join(letter for letter in own[:128] if letter.isascii() and letter.isprintable())
-    return Grant(tenant=tenant, caller=caller, client_request_id=clean or None)
+    own = exchange.headers.get("x-client-request-id")
+    if own is not None:
+        exchange.client_request_id = _clean(own) or None
+    return Grant(tenant=tenant, caller=caller, client_request_id=exchange.client_request_id)
 
 
-async def _line(exchange: Exchange, failure: Failure | None) -> log.Line:
-    if exchange.outcome is None:
-        return log.of_exchange(exchange, failure)
-    try:
-        outcome = await exchange.outcome
-    except Exception:  # a fault of ours; its traceback is in the log already
-        return log.of_exchange(exchange, failure)
-    return log.of_outcome(outcome, exchange, _grant(exchange).client_request_id)
+def _clean(text: str) -> str:
+    return "".join(letter for letter in text[:128] if letter.isascii() and letter.isprintable())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import NamedTuple
 
 import msgspec
 
@@ -32,6 +34,13 @@ LISTED = 16
 """Dropped parameters that are named; the API has 37 in all, so more are somebody's mistake."""
 
 
+class _Asked(NamedTuple):
+    tape: Tape
+    stream: bool
+    after: int | None
+    replayed: bool
+
+
 class Chat:
     """The surface's settings, and the runs that answer."""
 
@@ -41,6 +50,14 @@ class Chat:
         self._limits = Limits(body=config.body_limit, n=config.max_n, strict=config.strict)
 
     async def __call__(self, exchange: Exchange, grant: Grant) -> None:
+        asked = await self._begun(exchange, grant)
+        if asked.stream:
+            await self.stream(exchange, asked.tape, asked.after)
+        else:
+            await self._whole(exchange, asked.tape, replayed=asked.replayed)
+
+    async def _begun(self, exchange: Exchange, grant: Grant) -> _Asked:
+        """The tape of the answer, and what else is kept of the question while the answer runs."""
         body = await exchange.body(self._limits.body)
         chat = parse_chat(body, self._limits)
         said, after = intent(exchange.headers), cursor(exchange.headers)
@@ -59,10 +76,7 @@ class Chat:
             exchange.extra.append(REPLAYED)
         if begun.outcome is None:
             exchange.way = "resumed" if after else "replayed" if begun.replayed else "joined"
-        if chat.stream:
-            await self.stream(exchange, tape, after)
-        else:
-            await self._whole(exchange, tape, replayed=begun.replayed)
+        return _Asked(tape, chat.stream, after, begun.replayed)
 
     async def _whole(self, exchange: Exchange, tape: Tape, *, replayed: bool) -> None:
         try:
@@ -74,37 +88,42 @@ class Chat:
 
     async def whole(self, exchange: Exchange, tape: Tape, shown: Shown | None = None) -> None:
         """The completion, once it is complete; `shown` as it is to be seen."""
+        exchange.forget()
         waiter = Waiter(tape, exchange.stream())
         try:
-            facts = _facts(self._carried(_kept(tape, await tape.committed())))
+            if self._config.strict:  # what can't be carried is refused at once
+                self._carried(_kept(tape, await tape.committed()))
+            await waiter.over()
             completion = await tape.ended()
         finally:
             waiter.leave()
+        facts = _facts(_kept(tape, tape.facts)) if tape.facts is not None else []
         await exchange.json(shown(tape, completion) if shown else completion, [location(tape), *facts])
 
-    async def stream(self, exchange: Exchange, tape: Tape, after: int | None) -> None:
-        """The events after this one, or all of them. Raises Failure where there is no such event."""
+    def stream(self, exchange: Exchange, tape: Tape, after: int | None) -> Awaitable[None]:
+        """Answers with the events after this one, or all of them. Raises Failure where there is no such event."""
         if after is not None and after > tape.last:
             raise bad_request(
                 f"There is no event {after} in this stream yet: its last one is {tape.last}.", "Last-Event-ID"
             )
         if tape.ending is not None and after == tape.last:
-            await exchange.answer(204, b"", [])  # the only answer that makes an EventSource stop
-        elif exchange.method == "HEAD":
-            await exchange.answer(200, None, [*HEADERS, location(tape)])
-        else:
-            await self._follow(exchange, tape, after or 0)
+            return exchange.answer(204, b"", [])  # the only answer that makes an EventSource stop
+        if exchange.method == "HEAD":
+            return exchange.answer(200, None, [*HEADERS, location(tape)])
+        return self._follow(exchange, tape, after or 0)
 
     async def _follow(self, exchange: Exchange, tape: Tape, after: int) -> None:
         """The 200 waits for content, so that a failure before it has its true status; but not for ever (*held*)."""
+        exchange.forget()
         events = EventStream(tape, exchange.stream(), after=after, heartbeat=self._config.heartbeat)
         try:
-            committed: Committed | None = None
-            try:
-                async with asyncio.timeout(self._config.commit_after):
-                    committed = self._carried(_kept(tape, await tape.committed()))
-            except TimeoutError:
-                pass
+            committed = tape.facts
+            if committed is None:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._config.commit_after):
+                        committed = await tape.committed()
+            if committed is not None:
+                committed = self._carried(_kept(tape, committed))
             request_id = (b"x-request-id", exchange.id.encode("ascii"))
             exchange.status = 200
             headers = [request_id, location(tape), *exchange.extra, *_facts(committed)]
@@ -128,7 +147,7 @@ class Chat:
 
 def _kept(tape: Tape, committed: Committed) -> Committed:
     """What a target could not carry, without what is done here."""
-    if not tape.head.store:
+    if not (tape.head.store and committed.dropped):
         return committed
     return Committed(committed.target, tuple(name for name in committed.dropped if name not in STORING))
 
@@ -150,6 +169,8 @@ def _facts(committed: Committed | None) -> list[Header]:
 
 def _shown(name: str) -> bytes:
     """A name as it may stand in a header: short, and without what a header can't hold (SEC9)."""
+    if name.isascii() and name.isprintable():
+        return name[:128].encode("ascii")
     return "".join(letter if letter.isprintable() else "?" for letter in name[:128]).encode("ascii", "replace")
 
 

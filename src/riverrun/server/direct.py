@@ -33,6 +33,9 @@ class Connection(Protocol):
     def cut(self, *, reset: bool) -> None:
         """Closes after what was written; with `reset` so that the peer sees an error and not an end."""
 
+    def settle(self) -> None:
+        """The answer may take long: what can be made again later is not kept meanwhile."""
+
     def answered(self) -> None:
         """The answer is complete."""
 
@@ -144,6 +147,7 @@ class DirectStream:
         if self.gone or self.complete:
             return
         self._flush()
+        self._connection.settle()
         if self._done is None:
             self._done = asyncio.get_running_loop().create_future()
         await self._done

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 
 from riverrun.failures import Failure
 from riverrun.server.stream import Stream
@@ -25,15 +26,18 @@ class EventStream:
     client takes a broken stream for a whole one (E4, E5).
     """
 
+    __slots__ = ("_behind", "_following", "_heartbeat", "_id", "_now", "_stream", "_timer", "_write", "_wrote")
+
     def __init__(self, tape: Tape, stream: Stream, *, after: int = 0, heartbeat: float) -> None:
         self._stream = stream
+        self._write = stream.write
         self._id = tape.head.id
         self._heartbeat = heartbeat
-        self._loop = asyncio.get_running_loop()
+        self._now = asyncio.get_running_loop().time
         self._wrote = 0.0
         self._behind = False
         self._timer: asyncio.TimerHandle | None = None
-        self._following: Following = tape.follow(after, self)
+        self._following: Following | None = tape.follow(after, self)
         stream.on_resume = self._resumed
         stream.on_gone = self._following.leave
         if stream.gone:  # before anybody listened
@@ -41,31 +45,36 @@ class EventStream:
 
     def open(self, headers: list[tuple[bytes, bytes]], *, held: bool) -> None:
         """Answer 200. `held`: there is no content yet, and the first heartbeat goes out with the headers."""
-        if self._stream.gone:
+        if self._stream.gone or self._following is None:
             return
         self._stream.start(200, [*HEADERS, *headers])
-        self._wrote = self._loop.time()
+        self._wrote = self._now()
         if held:
-            self._stream.write(HEARTBEAT)
-        self._timer = self._loop.call_later(self._heartbeat, self._beat)
+            self._write(HEARTBEAT)
+        self._timer = asyncio.get_running_loop().call_later(self._heartbeat, self._beat)
         self._following.more()
 
-    async def closed(self) -> None:
+    def closed(self) -> Awaitable[None]:
         """Returns when the answer has been written to its end, or the client has gone."""
-        await self._stream.done()
+        return self._stream.done()
 
     def leave(self) -> None:
-        """This client is served, one way or another."""
-        self._following.leave()
+        """This client is served, one way or another; nothing that told us of it, or was told, is held."""
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
+        self._stream.on_gone = self._stream.on_resume = None
+        following, self._following = self._following, None
+        if following is not None:
+            following.leave()
 
     # The tape's side
 
     def frames(self, block: bytes, last: int) -> bool:
-        self._wrote = self._loop.time()
-        self._behind = not self._stream.write(block)
-        return not self._behind
+        self._wrote = self._now()
+        welcome = self._write(block)
+        self._behind = not welcome
+        return welcome
 
     def ended(self, ending: Ending) -> None:
         if isinstance(ending, Finished):
@@ -75,42 +84,69 @@ class EventStream:
 
     def broke(self, failure: Failure) -> None:
         """The rest can't be had here: said in an event without a number, for it is not on the tape."""
-        self._stream.write(b"data: %b\n\n" % error_body(failure, request_id=self._id, stream_id=self._id))
+        self._write(b"data: %b\n\n" % error_body(failure, request_id=self._id, stream_id=self._id))
         self._stream.abort()
 
     def _resumed(self) -> None:
         self._behind = False
-        self._following.more()
+        if self._following is not None:
+            self._following.more()
 
     def _beat(self) -> None:
-        silence = self._loop.time() - self._wrote
+        silence = self._now() - self._wrote
         if silence >= self._heartbeat:
             if not self._behind:  # else it has enough to read, and perhaps the last words are among it
-                self._stream.write(HEARTBEAT)
-            self._wrote = self._loop.time()
+                self._write(HEARTBEAT)
+            self._wrote = self._now()
             silence = 0.0
-        self._timer = self._loop.call_later(self._heartbeat - silence, self._beat)
+        self._timer = asyncio.get_running_loop().call_later(self._heartbeat - silence, self._beat)
 
 
 class Waiter:
-    """Counts as a reader of a tape while its client waits for the whole answer."""
+    """Counts as a reader of a tape while its client waits for the whole answer. It reads nothing but the end."""
+
+    __slots__ = ("_following", "_over", "_stream", "_woken")
 
     def __init__(self, tape: Tape, stream: Stream) -> None:
         self._stream = stream
-        self._following = tape.follow(0, self)
-        stream.on_gone = self._following.leave
+        self._over = False
+        self._woken: asyncio.Future[None] | None = None
+        self._following: Following | None = tape.follow(tape.last, self)
+        stream.on_gone = self._gone
         if stream.gone:
-            self._following.leave()
+            self._gone()
+        else:
+            self._following.more()
+
+    async def over(self) -> None:
+        """Returns when the tape has ended or is broken, or the client has gone: what came of it, the tape knows."""
+        if not self._over:
+            self._woken = asyncio.get_running_loop().create_future()
+            await self._woken
+
+    def leave(self) -> None:
+        """It has what it waited for, or need not wait: the answer goes out as a whole."""
+        self._stream.on_gone = None
+        following, self._following = self._following, None
+        if following is not None:
+            following.leave()
+
+    # The tape's side
 
     def frames(self, block: bytes, last: int) -> bool:
         return True
 
     def ended(self, ending: Ending) -> None:
-        pass
+        self._wake()
 
     def broke(self, failure: Failure) -> None:
-        pass
+        self._wake()
 
-    def leave(self) -> None:
-        """It has what it waited for, or need not wait: the answer goes out as a whole."""
-        self._following.leave()
+    def _gone(self) -> None:
+        self.leave()
+        self._wake()
+
+    def _wake(self) -> None:
+        self._over = True
+        if self._woken is not None and not self._woken.done():
+            self._woken.set_result(None)

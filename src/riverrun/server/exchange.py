@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal
 
 import msgspec
@@ -15,22 +16,23 @@ from riverrun.server.stream import Header, Stream
 from riverrun.wire.errors import error_body, error_headers
 from riverrun.wire.jsonvalue import JsonValue
 
+FORGOTTEN: Mapping[str, str] = MappingProxyType({})
 JSON = (b"content-type", b"application/json")
 
 
 class Exchange:
-    """`id` names the request in headers and logs; it becomes the completion's own id once there is one."""
+    """`id` names the request in headers and logs: the application gives it one, and it becomes the completion's own id
+    once there is one."""
 
     __slots__ = (
         "_body",
-        "_id",
         "_query",
         "_stream",
         "client",
         "client_request_id",
         "extra",
         "headers",
-        "ids",
+        "id",
         "method",
         "outcome",
         "path",
@@ -52,9 +54,10 @@ class Exchange:
     ) -> None:
         """`headers` have their names in lower case; the host has refused repeated ones where that matters.
         `client` is its address."""
+        self.id = ""
         self.method = method
         self.path = path
-        self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
+        self.headers: Mapping[str, str] = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
         self.client = client
         self.scheme = scheme
         self.status = 0
@@ -66,22 +69,9 @@ class Exchange:
         self.client_request_id: str | None = None
         """What the client calls it."""
         self.extra: list[Header] = []
-        self.ids: Callable[[], str] = str
-        """Gives it an id, where it needs one of its own."""
-        self._id = ""
         self._query = query
         self._body = body
         self._stream = stream
-
-    @property
-    def id(self) -> str:
-        if not self._id:
-            self._id = self.ids()
-        return self._id
-
-    @id.setter
-    def id(self, id: str) -> None:
-        self._id = id
 
     @property
     def query(self) -> dict[str, str]:
@@ -110,6 +100,11 @@ class Exchange:
         """The way to answer in pieces, and to hear that the client has gone. Read the body before."""
         self._stream.listen()
         return self._stream
+
+    def forget(self) -> None:
+        """Its answer may run for long: what was asked is not kept for so long."""
+        self.headers = FORGOTTEN
+        self._query = b""
 
     async def answer(self, status: int, body: bytes | None, headers: list[Header]) -> None:
         """A whole answer; None for a body of unknown length that nobody gets, as the answer to a HEAD."""

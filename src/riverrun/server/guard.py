@@ -7,9 +7,9 @@ web page anywhere can make a browser send requests to 127.0.0.1, under a name of
 
 from __future__ import annotations
 
-import hmac
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from riverrun.config.tenants import KEYLESS
 from riverrun.config.values import digest
@@ -20,6 +20,16 @@ Header = tuple[bytes, bytes]
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 AUTHORITY = re.compile(r"(?P<name>[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?", re.ASCII)
 DEFAULT_PORTS = {"http": "80", "https": "443"}
+
+REMEMBERED = 64
+"""Pairs of Host and Origin whose judgement is kept; each is no longer than a head may be."""
+
+UNWELCOME = {
+    "host_not_allowed": "This server does not answer to the Host of your request. Use http://127.0.0.1, or add the "
+    "name to `hosts` under [server].",
+    "origin_not_allowed": "Web pages of your Origin may not use this server. Add it to `origins` under [server] to "
+    "allow it.",
+}
 
 CHALLENGE: Header = (b"www-authenticate", b"Bearer")
 """Goes with each 401 (RFC 9110, 11.6.1)."""
@@ -69,11 +79,13 @@ def same_origin(origin: str, host: str) -> bool:
 class Keys:
     """The keys that open this server, as digests: a memory dump or a log line holds none of them.
 
+    A key is looked up by its digest, and no key is kept beyond its request. The time that takes says nothing about a
+    key that is near: a dict compares by a hash of the SHA-256 that is keyed anew in each process, and only then bytes.
     `owners` are the tenants by their keys' digests (`Config.owners`).
     """
 
     def __init__(self, owners: Mapping[bytes, str] | None = None) -> None:
-        self._owners = tuple((owners or {}).items())
+        self._owners = dict(owners or {})
 
     def __bool__(self) -> bool:
         return bool(self._owners)
@@ -95,18 +107,10 @@ class Keys:
                 "You didn't provide an API key. You need to provide your API key in an Authorization header using "
                 "Bearer auth (i.e. Authorization: Bearer YOUR_KEY).",
             )
-        tenant = self._owner(digest(key.strip()))
+        tenant = self._owners.get(digest(key.strip()))
         if tenant is None:
             raise Failure(Cause.BAD_KEY, "Incorrect API key provided. Check the key that this server was started with.")
         return tenant
-
-    def _owner(self, asked: bytes) -> str | None:
-        """Compares with every digest, so that the time says nothing about which one was near."""
-        found = None
-        for known, tenant in self._owners:
-            if hmac.compare_digest(known, asked):
-                found = tenant
-        return found
 
 
 class Guard:
@@ -123,24 +127,21 @@ class Guard:
         self._names = named | LOOPBACK_NAMES if loopback or named else None
         self._origins = frozenset(origin.lower().rstrip("/") for origin in origins)
         self._keys = Keys() if keys is None else keys  # keys that may come later are none now, and false
+        self._unwelcome = lru_cache(REMEMBERED)(self._judge)
 
     def refusal(self, host: str | None, origin: str | None = None) -> Failure | None:
         """Whether a request to this Host, from a page of this Origin (None: not from a browser's page), may come in."""
+        code = self._unwelcome(host, origin)
+        return Failure(Cause.FORBIDDEN, UNWELCOME[code], code=code) if code else None
+
+    def _judge(self, host: str | None, origin: str | None) -> str:
+        """The code of the refusal, or nothing."""
         named = authority(host or "")
         if host is None or named is None or (self._names is not None and named[0] not in self._names):
-            return Failure(
-                Cause.FORBIDDEN,
-                "This server does not answer to the Host of your request. Use http://127.0.0.1, or add the name to "
-                "`hosts` under [server].",
-                code="host_not_allowed",
-            )
+            return "host_not_allowed"
         if origin is not None and not (self._listed(origin) or same_origin(origin, host)):
-            return Failure(
-                Cause.FORBIDDEN,
-                "Web pages of your Origin may not use this server. Add it to `origins` under [server] to allow it.",
-                code="origin_not_allowed",
-            )
-        return None
+            return "origin_not_allowed"
+        return ""
 
     def tenant(self, authorization: str | None) -> str:
         """Who asks, by the Authorization value. Raises Failure, a 401, which goes out with CHALLENGE."""

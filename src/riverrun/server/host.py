@@ -24,7 +24,8 @@ from riverrun.server.garbage import look_seldom
 from riverrun.server.lifespan import Lifespan
 from riverrun.server.limits import HostLimits
 from riverrun.server.lines import header_lines
-from riverrun.server.protocol import Connection, Serving
+from riverrun.server.protocol import Connection
+from riverrun.server.serving import Serving
 from riverrun.server.sockets import (
     ENOUGH_FILES,
     Address,

@@ -8,48 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import socket
 import struct
 from collections import deque
-from collections.abc import Awaitable, Callable
 from typing import cast
 from urllib.parse import unquote
 
 from riverrun.failures import Cause, Failure
 from riverrun.server.body import Incoming
-from riverrun.server.census import Census
 from riverrun.server.deadlines import Deadline
 from riverrun.server.direct import DirectStream
 from riverrun.server.exchange import Exchange
 from riverrun.server.heads import METHODS, Head, broken
-from riverrun.server.limits import HostLimits
 from riverrun.server.reading import HEAD, IDLE, Reading
 from riverrun.server.refusals import refusal
+from riverrun.server.serving import Serving
 from riverrun.server.sockets import lose_after
 
 logger = logging.getLogger("riverrun.server")
 
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
-class Serving:
-    """What all connections of one server share. `answer` is the application; `rng` draws the ids of refused requests.
-
-    `defaults` are the lines that stand in every answer's head.
-    """
-
-    def __init__(
-        self, answer: Callable[[Exchange], Awaitable[None]], limits: HostLimits, rng: random.Random | None = None
-    ) -> None:
-        self.answer = answer
-        self.limits = limits
-        self.census = Census(limits)
-        self.rng = rng or random.SystemRandom()
-        self.connections: set[Connection] = set()
-        self.tasks: set[asyncio.Task[None]] = set()
-        self.defaults = b""
 
 
 class Connection(asyncio.Protocol):
@@ -189,9 +168,7 @@ class Connection(asyncio.Protocol):
     def _begin(self, exchange: Exchange, stream: DirectStream) -> None:
         self.stream = stream
         self._expected = exchange.headers.get("expect", "").lower() == "100-continue"
-        task = self._loop.create_task(self._answer(exchange, stream))
-        self._serving.tasks.add(task)
-        task.add_done_callback(self._serving.tasks.discard)
+        self._serving.tasks.add(self._loop.create_task(self._answer(exchange, stream)))
 
     async def _answer(self, exchange: Exchange, stream: DirectStream) -> None:
         """What the application left undone is a JSON 500 or a cut."""
@@ -206,6 +183,7 @@ class Connection(asyncio.Protocol):
         finally:
             if not (stream.complete or stream.gone):
                 self._unfinished(stream)
+            self._serving.tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))  # a callback costs more
 
     def _unfinished(self, stream: DirectStream) -> None:
         if stream.started:
@@ -214,6 +192,10 @@ class Connection(asyncio.Protocol):
             stream.gone = True
             self._waiting = None
             self._say(self._refusal(Failure(Cause.INTERNAL, "The server failed to answer. Please report it.")))
+
+    def settle(self) -> None:
+        """See direct.Connection."""
+        self._reading.rest()
 
     def answered(self) -> None:
         """The answer is complete: the next one begins, or the connection idles."""

@@ -63,9 +63,7 @@ class Reading:
         self._head_size = 0  # bytes of the head as parsed
         self._head_raw = 0  # bytes of the head as read, whatever the parser still holds back
         self._fault: Failure | None = None  # why a callback stopped the parser
-        self._parser = httptools.HttpRequestParser(self)
-        # a request may stand behind one that closes: that one is answered all the same, and nothing after it
-        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._parser: httptools.HttpRequestParser | None = self._fresh()
 
     def feed(self, data: bytes) -> None:
         """The next bytes. Raises Failure: nothing that follows can be read."""
@@ -74,6 +72,8 @@ class Reading:
         in_head = self.phase is HEAD
         if in_head and not self.begun:
             data = without_upgrade(data)
+        if self._parser is None:
+            self._parser = self._fresh()
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
@@ -83,13 +83,24 @@ class Reading:
             if self._head_raw > self._limits.head:
                 raise self._large_head()
 
+    def rest(self) -> None:
+        """Nothing need come for long: between two requests the parser, a kilobyte, is let go of."""
+        if self.phase is IDLE:
+            self._parser = None
+
     def close(self) -> None:
         """Nothing more is fed: lets go of what it would have told."""
         self._asked = None
-        del self._parser  # it holds on to us
+        self._parser = None  # it holds on to us
         if self.body is not None:
             self.body.lose()
             self.body = None
+
+    def _fresh(self) -> httptools.HttpRequestParser:
+        parser = httptools.HttpRequestParser(self)
+        # a request may stand behind one that closes: that one is answered all the same, and nothing after it
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return parser
 
     # What the parser calls. An exception stops it, and `feed` finds why in `_fault`.
 
@@ -101,20 +112,25 @@ class Reading:
 
     def on_url(self, url: bytes) -> None:
         self._target += url
-        self._grow(len(url))
+        self._head_size += len(url)
+        if self._head_size > self._limits.head:
+            self._stop(self._large_head())
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._grow(len(name) + len(value) + 4)
+        self._head_size += len(name) + len(value) + 4
+        headers = self._headers
+        if self._head_size > self._limits.head:
+            self._stop(self._large_head())
         if self.phase is BODY:
             return  # a trailer: nothing of ours reads it, and it must not pass for a header
-        headers = self._headers
         headers.append((name.lower(), value))
         if len(headers) > self._limits.headers:
             self._stop(head_too_large(f"The request has more than {self._limits.headers} headers"))
 
     def on_headers_complete(self) -> None:
-        assert self._asked is not None
         parser = self._parser
+        assert self._asked is not None
+        assert parser is not None
         head = Head(
             parser.get_method(),
             self._target,
@@ -144,11 +160,6 @@ class Reading:
         self.body.end()
         self.body = None
         self.phase, self.begun, self.since = IDLE, False, None
-
-    def _grow(self, size: int) -> None:
-        self._head_size += size
-        if self._head_size > self._limits.head:
-            self._stop(self._large_head())
 
     def _large_head(self) -> Failure:
         return head_too_large(f"The request's head is larger than {self._limits.head} bytes")
