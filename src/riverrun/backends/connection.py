@@ -24,6 +24,7 @@ DRAIN_SECONDS = 1.0
 JOINED = 64 * 1024
 """Up to this size, head and body of a request are one write; a longer body is not copied."""
 
+NO_HEADERS: Mapping[str, str] = {}
 FIELDS_OF_AN_ANSWER = frozenset(
     {b"transfer-encoding", b"content-length", b"content-type", b"content-encoding", b"location"}
 )
@@ -86,7 +87,7 @@ class Connection(asyncio.Protocol):
         self._status = 0  # of the final head, once it is whole
         self._told = False  # the answer was told of it
         self._fields: list[tuple[bytes, bytes]] = []  # of the head, as they came
-        self._headers: dict[str, str] = {}  # of the final head, until it is told
+        self._headers = NO_HEADERS  # of the final head, until it is told
         self._head_size = 0
         self._quiet = 0  # bytes since the last one of the body
         self._keep = False  # the answer's head allows another request
@@ -177,7 +178,7 @@ class Connection(asyncio.Protocol):
 
     def _tell(self, answer: Answer) -> None:
         self._told = True
-        headers, self._headers = self._headers, {}
+        headers, self._headers = self._headers, NO_HEADERS
         self._fields.clear()
         answer.head(self._status, headers)
 

@@ -91,13 +91,17 @@ class _Choice:
 class OpenAIReader:
     """One answer. `done` once every choice has its finish_reason and the terminator came; what follows is ignored."""
 
-    __slots__ = ("_choices", "_logprobs", "_most", "_opened", "_plain", "_row", "_surrogates", "_target", "done")
+    __slots__ = (
+        "_choices", "_logprobs", "_most", "_opened", "_plain", "_row", "_surrogates", "_target",
+        "_unfinished", "done",
+    )  # fmt: skip
 
     def __init__(self, ask: Ask, target: Target, row: Row) -> None:
         self.done = False
         self._target = target
         self._row = row
         self._choices = [_Choice(ask.id, number) for number in ask.choices]
+        self._unfinished = len(self._choices)
         self._opened = False
         self._logprobs = bool(ask.chat.request.logprobs)
         self._most = ask.chat.request.top_logprobs or 0
@@ -139,7 +143,8 @@ class OpenAIReader:
 
     def _read(self, event: Event) -> list[Delta]:
         deltas = self._any(event)
-        self._plain = self._opened and not (self.done or self._logprobs or self._surrogates.held)
+        special = self.done or self._unfinished < 1 or self._logprobs or self._surrogates.held
+        self._plain = self._opened and not special
         return deltas
 
     def _any(self, event: Event) -> list[Delta]:
@@ -174,7 +179,6 @@ class OpenAIReader:
                     f"(choice {choice.number} has no finish_reason).",
                 )
         self.done = True
-        self._plain = False
         return []
 
     def _terminated(self) -> list[Delta]:
@@ -271,6 +275,8 @@ class OpenAIReader:
         if reason is None:
             _malformed(f"its finish_reason {word[:40]!r} is not one of the API's")
         choice.finish()
+        self._unfinished -= 1
+        self._plain = False
         out.append(Finish(choice.number, cast(FinishReason, reason)))
 
 
