@@ -119,8 +119,8 @@ class OpenAIReader:
         text = self._text(parsed)
         return self._deltas(parsed, event.data) if text is None else [text]
 
-    def _text(self, parsed: Part) -> Text | None:
-        """What nearly every event of every stream is: plain text of one choice, and nothing else beside it.
+    def _text(self, parsed: Part) -> Text | Reasoning | None:
+        """What nearly every event of every stream is: a text or a thought of one choice, and nothing else beside it.
 
         This takes half the time of the general way (an absent field is an empty Raw, which is false).
         """
@@ -132,14 +132,12 @@ class OpenAIReader:
         if said is None or choice.finish_reason or parsed.x_groq is not None or _says_more(said):
             return None
         literal = bytes(said.content)
-        if (
-            len(literal) < 3
-            or literal[0] != QUOTE
-            or not literal.isascii()
-            or not 0 <= choice.index < len(self._choices)
-        ):
+        kind: type[Text | Reasoning] = Text
+        if said.reasoning_content or said.reasoning:
+            literal, kind = _one_alone(literal, said)
+        if len(literal) < 3 or literal[0] != QUOTE or not 0 <= choice.index < len(self._choices):
             return None
-        return Text(self._choices[choice.index].number, literal)
+        return kind(self._choices[choice.index].number, literal) if literal.isascii() or _is_utf8(literal) else None
 
     def _read(self, event: Event) -> list[Delta]:
         deltas = self._any(event)
@@ -320,17 +318,32 @@ def _beside(number: int, said: Said, out: list[Delta]) -> None:
 
 
 def _says_more(said: Said) -> bool:
-    """Whether a delta holds anything beside its content."""
+    """Whether a delta holds anything beside its content and its thoughts."""
     return bool(
-        said.reasoning_content
-        or said.reasoning
-        or said.reasoning_details
+        said.reasoning_details
         or said.refusal
         or said.tool_calls
         or said.function_call is not None
         or said.annotations
         or said.audio
     )
+
+
+def _one_alone(content: bytes, said: Said) -> tuple[bytes, type[Text | Reasoning]]:
+    """The only one of a delta's content and thought that says something; nothing where both do."""
+    told = (bytes(raw) for raw in (said.reasoning_content, said.reasoning))
+    thoughts = [literal for literal in told if literal not in EMPTY]
+    if not thoughts:
+        return content, Text
+    return (thoughts[0], Reasoning) if content in EMPTY else (b"", Text)
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _literal(text: bytes) -> bytes:
