@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 from typing import Any
 
 import pytest
@@ -373,3 +374,15 @@ def _heard(way: OpenAIReader, event: Event) -> list[Delta] | str:
         return way.read(event)
     except Failure as failure:
         return failure.message
+
+
+def test_nor_is_any_mixture_of_text_and_thoughts_read_differently() -> None:
+    said: list[dict[str, Any]] = [{}, {"x": None}, {"x": ""}, {"x": "a"}, {"x": "\u00e9"}]
+    names = ("content", "reasoning_content", "reasoning", "refusal")
+    for mixture in product(said, said, said, said[:4]):
+        delta = {name: each["x"] for name, each in zip(names, mixture, strict=True) if each}
+        event = chunk(delta)
+        ways = [reader(), reader()]
+        for way in ways:
+            way.read(Event(chunk({"role": "assistant"})))
+        assert ways[0].read(Event(event)) == ways[1].read(Event(event, b"message")), delta
