@@ -59,9 +59,10 @@ def test_a_calls_name_is_128_random_bits() -> None:
             assert k == 128
             return 5
 
-    (name, key), grace = idempotent(Zero())
-    assert (name, key) == ("idempotency-key", "0" * 31 + "5")
-    assert grace == ("x-riverrun-on-disconnect", "grace")
+    lines = b"idempotency-key: %b5\r\nx-riverrun-on-disconnect: grace\r\n" % (b"0" * 31)
+    assert idempotent(Zero()) == lines
+    sent = head(HERE, "", Outgoing("/chat", b"{}"), (("authorization", "Bearer k"),), lines)
+    assert sent.endswith(b"\r\nauthorization: Bearer k\r\n" + lines + b"content-length: 2\r\n\r\n")
 
 
 @pytest.mark.parametrize("evil", ["a\r\nx: y", "a\nb", "a\rb", "a\0b", "ä"])

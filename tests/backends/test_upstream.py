@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from riverrun.backends.call import UpstreamCall
+from riverrun.backends.content import Streamed
 from riverrun.backends.upstream import Upstream
 from riverrun.dialects.contract import Outgoing
 from riverrun.dialects.openai import OpenAI
@@ -31,7 +34,7 @@ from tests.backends.asking import (
     run,
     target,
 )
-from tests.upstreams import LAST_CHUNK, How, chunk, head, play, serve, sse, whole
+from tests.upstreams import LAST_CHUNK, PATIENCE, How, chunk, head, play, serve, sse, whole
 
 # What is sent.
 
@@ -318,3 +321,35 @@ def test_the_openai_dialect_over_a_socket(loop: str) -> None:
             backend.close()
 
     run(test(), loop)
+
+
+# What stays behind.
+
+
+@both_loops
+@pytest.mark.parametrize("answer", [CHUNKED, TO_EOF, chunk(b"?"), head(framing="content-length: 3") + b"abc"])
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_a_call_that_is_over_leaves_nothing_for_the_garbage_collector(
+    loop: str, answer: bytes, cancelled: bool
+) -> None:
+    async def test() -> None:
+        backend = client()
+        async with serve(play(answer)) as upstream:
+            for _ in range(3):  # a new connection, and old ones
+                ears, call = ask(backend, target(upstream.base_url))
+                if cancelled:
+                    await asyncio.sleep(0)
+                    call.cancel()
+                await ears.ending()
+            del ears, call
+            async with asyncio.timeout(PATIENCE):
+                while any(isinstance(each, UpstreamCall | Ears | Streamed) for each in gc.get_objects()):
+                    await asyncio.sleep(0)  # the loop still holds on to the task that it called
+            backend.close()
+
+    gc.collect()
+    gc.disable()
+    try:
+        run(test(), loop)
+    finally:
+        gc.enable()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from riverrun.dialects.openai import OpenAI
+from riverrun.dialects.openai_read import OpenAIReader
 from riverrun.dialects.rows import ROWS, Row
 from riverrun.failures import Cause, Failure
 from riverrun.stream.deltas import (
@@ -323,3 +327,62 @@ def test_the_engines_tokens_spell_its_text_also_where_it_leaves_a_fence_out() ->
     texts = [each for each in deltas if isinstance(each, Text)]
     assert [json.loads(each.literal) for each in texts] == ["{", "}"]
     assert [json.loads(each.logprobs or b"")[0]["bytes"] for each in texts] == [[123], [125]]
+
+
+TEXTS = st.sampled_from([None, "", "a", "\u00e9", "\n", "[x]", ["a"], 5])
+MEMBERS = st.fixed_dictionaries(
+    {},
+    optional={
+        "role": st.just("assistant"),
+        "content": TEXTS,
+        "reasoning_content": TEXTS,
+        "reasoning": TEXTS,
+        "refusal": TEXTS,
+        "tool_calls": st.sampled_from([None, [], [{"index": 0, "id": "a", "function": {"name": "f"}}]]),
+        "annotations": st.sampled_from([None, [], [{"type": "url_citation"}]]),
+        "audio": st.sampled_from([None, {}, {"data": "AA"}]),
+    },
+)
+CHOICE = st.fixed_dictionaries(
+    {"index": st.sampled_from([0, 0, 1, 2, -1])},
+    optional={"delta": MEMBERS | st.none(), "finish_reason": st.sampled_from([None, "", "stop", "nonsense"])},
+)
+EVENT = st.fixed_dictionaries(
+    {},
+    optional={
+        "choices": st.lists(CHOICE, max_size=2) | st.none(),
+        "usage": st.sampled_from([None, {}, {"prompt_tokens": 1, "completion_tokens": 2}]),
+        "error": st.sampled_from([None, {}, {"message": "no"}]),
+    },
+)
+RAW = st.sampled_from(
+    [DONE, b"", b"{", b'{"choices":[{"delta":{"content":"\xff"}}]}', b'{"choices":[{"delta":{"content":"\\ud83d"}}]}']
+)
+
+
+@given(st.lists(EVENT.map(lambda event: json.dumps(event, ensure_ascii=False).encode()) | RAW, max_size=6))
+def test_what_is_read_at_once_and_what_in_the_general_way_is_the_same(events: list[bytes]) -> None:
+    """An event with a name is never read at once."""
+    ways = [OpenAIReader(ask(choices=(0, 1)), target(), ROWS["compatible"]) for _ in range(2)]
+    for data in [chunk({"role": "assistant"}), *events]:
+        heard = [_heard(way, Event(data, name)) for way, name in zip(ways, (b"", b"message"), strict=True)]
+        assert heard[0] == heard[1]
+
+
+def _heard(way: OpenAIReader, event: Event) -> list[Delta] | str:
+    try:
+        return way.read(event)
+    except Failure as failure:
+        return failure.message
+
+
+def test_nor_is_any_mixture_of_text_and_thoughts_read_differently() -> None:
+    said: list[dict[str, Any]] = [{}, {"x": None}, {"x": ""}, {"x": "a"}, {"x": "\u00e9"}]
+    names = ("content", "reasoning_content", "reasoning", "refusal")
+    for mixture in product(said, said, said, said[:4]):
+        delta = {name: each["x"] for name, each in zip(names, mixture, strict=True) if each}
+        event = chunk(delta)
+        ways = [reader(), reader()]
+        for way in ways:
+            way.read(Event(chunk({"role": "assistant"})))
+        assert ways[0].read(Event(event)) == ways[1].read(Event(event, b"message")), delta

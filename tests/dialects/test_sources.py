@@ -8,7 +8,7 @@ import pytest
 from riverrun.config import UpstreamConfig
 from riverrun.config.values import decode
 from riverrun.dialects.rows import ROWS
-from riverrun.dialects.sources import Upstream, found, upstream
+from riverrun.dialects.sources import REMEMBERED, Upstream, found, upstream
 
 HERE = {"base_url": "http://gpu1:8000/v1"}
 
@@ -34,6 +34,17 @@ def test_an_upstream_as_the_operator_writes_it() -> None:
     assert gpu1.row.extra == ("top_k",)
     assert gpu1.row.finish_reasons == ROWS["compatible"].finish_reasons
     assert "canary" not in f"{gpu1} {target}"
+
+
+def test_a_target_is_made_once_and_no_flood_of_names_is_remembered() -> None:
+    gpu1 = made("gpu1", **HERE)
+    first = gpu1.target("m")
+    assert gpu1.target("m") is first
+    assert gpu1.target("m", thinks=True) is not first
+    for number in range(2 * REMEMBERED):
+        assert gpu1.target(f"m{number}").model == f"m{number}"
+        assert len(gpu1.targets) <= REMEMBERED
+    assert gpu1.target("m") == first
 
 
 def test_without_changes_it_has_its_row_as_it_is() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from riverrun.wire.chunk import DONE, CompletionUsage, Identity, Writer, literal
 from riverrun.wire.completion import Completion
-from riverrun.wire.fold import fold
+from riverrun.wire.fold import BATCH, fold
 
 WRITER = Writer(Identity("chatcmpl-1", 7, "tiny", "fp_1"))
 OPEN = WRITER.delta(0, b'"role":"assistant","content":"","refusal":null')
@@ -101,6 +101,16 @@ def test_logprobs_are_joined() -> None:
     choices = whole(OPEN, chunk, chunk, STOP)["choices"]
     assert isinstance(choices, list)
     assert choices[0]["logprobs"] == {"content": [json.loads(token)] * 2, "refusal": None}
+
+
+def test_more_chunks_than_are_decoded_at_once() -> None:
+    texts = [str(number) for number in range(2 * BATCH + 1)]
+    assert message(*(WRITER.text(0, literal(text)) for text in texts))["content"] == "".join(texts)
+
+
+def test_empty_texts_are_no_refusal_and_no_thought() -> None:
+    said = message(WRITER.delta(0, b'"refusal":"","reasoning":"","x":1,"content":null'))
+    assert said == {"role": "assistant", "content": "", "refusal": None, "annotations": []}
 
 
 def test_choices_are_kept_apart_and_in_order() -> None:

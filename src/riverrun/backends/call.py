@@ -56,7 +56,7 @@ class UpstreamCall:
         pool: Pool,
         credentials: Credentials,
         farewells: Farewells,
-        named: post.Headers = (),
+        named: bytes = b"",
     ) -> None:
         self._ask = ask
         self._target = target

@@ -24,8 +24,10 @@ DRAIN_SECONDS = 1.0
 JOINED = 64 * 1024
 """Up to this size, head and body of a request are one write; a longer body is not copied."""
 
-FRAMING = frozenset({b"transfer-encoding", b"content-length"})
-FIELDS_OF_AN_ANSWER = FRAMING | {b"content-type", b"content-encoding", b"location"}
+NO_HEADERS: Mapping[str, str] = {}
+FIELDS_OF_AN_ANSWER = frozenset(
+    {b"transfer-encoding", b"content-length", b"content-type", b"content-encoding", b"location"}
+)
 """What a successful answer's head is asked for. The rest, two dozen fields at some, is not even decoded."""
 
 
@@ -64,8 +66,8 @@ class Connection(asyncio.Protocol):
     """The methods named `on_…` are called by httptools, the others of asyncio's names by the loop."""
 
     __slots__ = (
-        "_answer", "_drain", "_feed", "_fields", "_head_size", "_home", "_keep", "_over", "_parser", "_pieces",
-        "_quiet", "_silent", "_status", "_to_eof", "_told", "_transport", "address", "on_body",
+        "_answer", "_drain", "_feed", "_fields", "_head_size", "_headers", "_home", "_keep", "_over", "_parser",
+        "_pieces", "_quiet", "_silent", "_status", "_to_eof", "_told", "_transport", "address", "on_body",
     )  # fmt: skip
 
     def __init__(self, address: Address, home: Home) -> None:
@@ -84,7 +86,8 @@ class Connection(asyncio.Protocol):
         self._silent = True  # no byte of the answer came yet
         self._status = 0  # of the final head, once it is whole
         self._told = False  # the answer was told of it
-        self._fields: list[tuple[bytes, bytes]] = []  # of the head, until it is told
+        self._fields: list[tuple[bytes, bytes]] = []  # of the head, as they came
+        self._headers = NO_HEADERS  # of the final head, until it is told
         self._head_size = 0
         self._quiet = 0  # bytes since the last one of the body
         self._keep = False  # the answer's head allows another request
@@ -175,8 +178,9 @@ class Connection(asyncio.Protocol):
 
     def _tell(self, answer: Answer) -> None:
         self._told = True
-        fields, self._fields = self._fields, []
-        answer.head(self._status, _headers(fields, FIELDS_OF_AN_ANSWER if self._status < 300 else None))
+        headers, self._headers = self._headers, NO_HEADERS
+        self._fields.clear()
+        answer.head(self._status, headers)
 
     def _spoiled(self, answer: Answer | None, fault: str) -> None:
         """The answer can't be read on; it is told, unless it has left meanwhile."""
@@ -225,13 +229,14 @@ class Connection(asyncio.Protocol):
         if status < 200:  # an interim answer (RFC 9110 15.2): the final one follows
             self._fields.clear()
             return
-        framing = _headers(self._fields, FRAMING)
-        coding = framing.get("transfer-encoding")
+        headers = _headers(self._fields, FIELDS_OF_AN_ANSWER if status < 300 else None)
+        coding = headers.get("transfer-encoding")
         if coding is not None and coding.lower() != "chunked":
             raise NotChunked("it has a transfer coding other than chunked")
         self._status = status
         self._keep = self._parser.should_keep_alive()
-        self._to_eof = not framing
+        self._to_eof = coding is None and "content-length" not in headers
+        self._headers = headers
 
     def on_message_complete(self) -> None:
         self._over = self._status > 0

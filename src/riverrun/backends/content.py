@@ -66,12 +66,14 @@ class Content(Protocol):
 class Streamed:
     """Events, in one of the framings."""
 
+    __slots__ = ("_framer", "_reader", "_target", "done", "framing")
+
     def __init__(self, reader: Reader, framing: Framing, target: Target) -> None:
         self.done = False
         self.framing = framing
         self._reader = reader
         self._target = target
-        self._framer = FRAMERS[framing]()
+        self._framer: Framer = FRAMERS[framing]()
 
     def feed(self, block: bytes, deltas: list[Delta]) -> None:
         reader = self._reader

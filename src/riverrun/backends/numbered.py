@@ -54,6 +54,8 @@ class Numbered(Streamed):
     very first event has another number than 1, this is no riverrun, and everything is read as it comes.
     """
 
+    __slots__ = ("_ended", "_sure", "completion", "last", "resumable")
+
     def __init__(self, reader: Reader, target: Target, completion: str) -> None:
         super().__init__(reader, "sse", target)
         self.completion = completion

@@ -23,19 +23,21 @@ DEFAULTS = {
 Headers = tuple[tuple[str, str], ...]
 
 
-def head(address: Address, prefix: str, outgoing: Outgoing, shown: Headers = (), named: Headers = ()) -> bytes:
-    """The request line and headers, ready to send; `shown` are those that hold its credentials, `named` its own name.
+def head(address: Address, prefix: str, outgoing: Outgoing, shown: Headers = (), named: bytes = b"") -> bytes:
+    """The request line and headers, ready to send. `shown` are those with credentials, `named` those of `idempotent`.
 
     Raises ValueError for a path or header that would break the message apart (SEC9); its text holds no value.
     """
     fixed = _fixed(address, prefix + outgoing.path, outgoing.headers)
-    own = lines(named) if named else b""
-    return b"%b%b%bcontent-length: %d\r\n\r\n" % (fixed, _shown(shown), own, len(outgoing.body))
+    return b"%b%b%bcontent-length: %d\r\n\r\n" % (fixed, _shown(shown), named, len(outgoing.body))
 
 
-def idempotent(random: Random) -> Headers:
-    """A call's own name, and that it would come back: what another riverrun has to know before anything breaks."""
-    return (("idempotency-key", f"{random.getrandbits(128):032x}"), ("x-riverrun-on-disconnect", "grace"))
+def idempotent(random: Random) -> bytes:
+    """A call's own name, and that it would come back: what another riverrun has to know before anything breaks.
+
+    They are whole lines of a head already.
+    """
+    return b"idempotency-key: %032x\r\nx-riverrun-on-disconnect: grace\r\n" % random.getrandbits(128)
 
 
 def rest_of(completion: str, last: int, address: Address, prefix: str, shown: Headers) -> bytes:

@@ -48,7 +48,7 @@ class Upstream:
 
         A first-token deadline that runs from `started` therefore has the time of connecting in it.
         """
-        named = post.idempotent(self._random) if target.resumes else ()
+        named = post.idempotent(self._random) if target.resumes else b""
         dialect = self._dialects[target.dialect]
         call = UpstreamCall(ask, target, dialect, sink, self._pool, self._credentials, self._farewells, named)
         call.begin(started)

@@ -6,7 +6,7 @@ can't be said is a 400 that names the parameter; what is a mere hint is left out
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import lru_cache
 from urllib.parse import quote
 
 import msgspec
@@ -41,6 +41,8 @@ MODALITIES = {"image_url": "image", "input_audio": "audio", "file": "file"}
 class _Draft:
     """The request while it is written: `body` is ours to change, `chat` and the rest are only read."""
 
+    __slots__ = ("body", "chat", "choices", "dropped", "prefill", "repeatable", "row", "target")
+
     def __init__(self, ask: Ask, target: Target, row: Row) -> None:
         self.chat: Chat = ask.chat if row.functions and target.tools == "native" else modern(ask.chat)
         self.choices = len(ask.choices)
@@ -60,10 +62,24 @@ class _Draft:
 def encode(ask: Ask, target: Target, row: Row) -> Outgoing:
     """The request for one upstream call. Raises Failure (400, with `param`) for what can't be said there."""
     draft = _Draft(ask, target, row)
-    for step in STEPS:
-        step(draft)
-    path = row.path.format(model=quote(target.model, safe=""))
-    return Outgoing(path, msgspec.json.encode(draft.body), dropped=tuple(draft.dropped))
+    _refuse(draft)
+    _leave_out(draft)
+    if target.tools == "schema" or row.tool_choice != "any":
+        _tools(draft)
+    if row.schemas != "any":
+        _schema(draft)
+    if row.roles or row.thoughts is not None or row.parts != "any":
+        _messages(draft)
+    _sampling(draft)
+    if row.effort is not None:
+        _effort(draft)
+    _stream(draft)
+    return Outgoing(_path(row.path, target.model), msgspec.json.encode(draft.body), (), tuple(draft.dropped))
+
+
+@lru_cache(maxsize=1024)
+def _path(form: str, model: str) -> str:
+    return form.format(model=quote(model, safe=""))
 
 
 def _refuse(draft: _Draft) -> None:
@@ -72,9 +88,11 @@ def _refuse(draft: _Draft) -> None:
             raise _unsupported(name, draft.target)
     if draft.row.parts == "target" and "audio" in (draft.chat.request.modalities or ()):
         raise _unsupported("modalities", draft.target)
-    refuse_out_of_range(draft.body, draft.row.ranges, draft.target.context)
+    if draft.row.ranges:
+        refuse_out_of_range(draft.body, draft.row.ranges, draft.target.context)
     refuse_hopeless(draft.body["messages"], draft.row.longest_token, draft.target.context)
-    menu(draft.chat)  # custom tools have no place in the stream's alphabet, so no row takes them
+    if draft.chat.request.tools:
+        menu(draft.chat)  # custom tools have no place in the stream's alphabet, so no row takes them
 
 
 def _leave_out(draft: _Draft) -> None:
@@ -187,7 +205,8 @@ def _part(part: JsonValue, at: str, draft: _Draft) -> JsonValue:
 
 def _sampling(draft: _Draft) -> None:
     body, row = draft.body, draft.row
-    _stops(draft)
+    if "stop" in body:
+        _stops(draft)
     for old, new in row.rename.items():
         if old in body:
             body[new] = body.pop(old)
@@ -201,7 +220,8 @@ def _sampling(draft: _Draft) -> None:
         body["seed"] = seed % LARGEST_SEED
     if draft.chat.request.logprobs and row.least_top_logprobs:
         body["top_logprobs"] = max(draft.chat.request.top_logprobs or 0, row.least_top_logprobs)
-    _refuse_unknown_tokens(draft)
+    if draft.chat.request.logit_bias:
+        _refuse_unknown_tokens(draft)
 
 
 def _stops(draft: _Draft) -> None:
@@ -225,11 +245,11 @@ def _refuse_unknown_tokens(draft: _Draft) -> None:
 
 
 def _effort(draft: _Draft) -> None:
-    effort = draft.chat.request.reasoning_effort
-    if draft.row.effort is None or effort is None:
+    effort, effects = draft.chat.request.reasoning_effort, draft.row.effort
+    if effects is None or effort is None:
         return
-    if effort in draft.row.effort:
-        draft.body.update(draft.row.effort[effort])
+    if effort in effects:
+        draft.body.update(effects[effort])
         del draft.body["reasoning_effort"]
     else:
         draft.drop("reasoning_effort")
@@ -243,14 +263,11 @@ def _stream(draft: _Draft) -> None:
         draft.body["stream_options"] = {"include_usage": True}
     if draft.choices > 1:
         draft.body["n"] = draft.choices
-    draft.body.update({**draft.row.constants, **(draft.row.seeded if draft.repeatable else {})})
+    draft.body.update(draft.row.constants)
+    if draft.repeatable:
+        draft.body.update(draft.row.seeded)
     if draft.prefill:
         go_on(draft.body, draft.prefill, draft.row.prefill_of(draft.target.model))
-
-
-STEPS: tuple[Callable[[_Draft], None], ...] = (
-    _refuse, _leave_out, _tools, _schema, _messages, _sampling, _effort, _stream,
-)  # fmt: skip
 
 
 def _unsupported(param: str, target: Target) -> Failure:

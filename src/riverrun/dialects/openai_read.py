@@ -91,13 +91,17 @@ class _Choice:
 class OpenAIReader:
     """One answer. `done` once every choice has its finish_reason and the terminator came; what follows is ignored."""
 
-    __slots__ = ("_choices", "_logprobs", "_most", "_opened", "_plain", "_row", "_surrogates", "_target", "done")
+    __slots__ = (
+        "_choices", "_logprobs", "_most", "_opened", "_plain", "_row", "_surrogates", "_target",
+        "_unfinished", "done",
+    )  # fmt: skip
 
     def __init__(self, ask: Ask, target: Target, row: Row) -> None:
         self.done = False
         self._target = target
         self._row = row
         self._choices = [_Choice(ask.id, number) for number in ask.choices]
+        self._unfinished = len(self._choices)
         self._opened = False
         self._logprobs = bool(ask.chat.request.logprobs)
         self._most = ask.chat.request.top_logprobs or 0
@@ -115,8 +119,8 @@ class OpenAIReader:
         text = self._text(parsed)
         return self._deltas(parsed, event.data) if text is None else [text]
 
-    def _text(self, parsed: Part) -> Text | None:
-        """What nearly every event of every stream is: plain text of one choice, and nothing else beside it.
+    def _text(self, parsed: Part) -> Text | Reasoning | None:
+        """What nearly every event of every stream is: a text or a thought of one choice, and nothing else beside it.
 
         This takes half the time of the general way (an absent field is an empty Raw, which is false).
         """
@@ -128,18 +132,17 @@ class OpenAIReader:
         if said is None or choice.finish_reason or parsed.x_groq is not None or _says_more(said):
             return None
         literal = bytes(said.content)
-        if (
-            len(literal) < 3
-            or literal[0] != QUOTE
-            or not literal.isascii()
-            or not 0 <= choice.index < len(self._choices)
-        ):
+        kind: type[Text | Reasoning] = Text
+        if said.reasoning_content or said.reasoning:
+            literal, kind = _one_alone(literal, said)
+        if len(literal) < 3 or literal[0] != QUOTE or not 0 <= choice.index < len(self._choices):
             return None
-        return Text(self._choices[choice.index].number, literal)
+        return kind(self._choices[choice.index].number, literal) if literal.isascii() or _is_utf8(literal) else None
 
     def _read(self, event: Event) -> list[Delta]:
         deltas = self._any(event)
-        self._plain = self._opened and not (self.done or self._logprobs or self._surrogates.held)
+        special = self.done or self._unfinished < 1 or self._logprobs or self._surrogates.held
+        self._plain = self._opened and not special
         return deltas
 
     def _any(self, event: Event) -> list[Delta]:
@@ -174,7 +177,6 @@ class OpenAIReader:
                     f"(choice {choice.number} has no finish_reason).",
                 )
         self.done = True
-        self._plain = False
         return []
 
     def _terminated(self) -> list[Delta]:
@@ -271,6 +273,8 @@ class OpenAIReader:
         if reason is None:
             _malformed(f"its finish_reason {word[:40]!r} is not one of the API's")
         choice.finish()
+        self._unfinished -= 1
+        self._plain = False
         out.append(Finish(choice.number, cast(FinishReason, reason)))
 
 
@@ -314,17 +318,32 @@ def _beside(number: int, said: Said, out: list[Delta]) -> None:
 
 
 def _says_more(said: Said) -> bool:
-    """Whether a delta holds anything beside its content."""
+    """Whether a delta holds anything beside its content and its thoughts."""
     return bool(
-        said.reasoning_content
-        or said.reasoning
-        or said.reasoning_details
+        said.reasoning_details
         or said.refusal
         or said.tool_calls
         or said.function_call is not None
         or said.annotations
         or said.audio
     )
+
+
+def _one_alone(content: bytes, said: Said) -> tuple[bytes, type[Text | Reasoning]]:
+    """The only one of a delta's content and thought that says something; nothing where both do."""
+    told = (bytes(raw) for raw in (said.reasoning_content, said.reasoning))
+    thoughts = [literal for literal in told if literal not in EMPTY]
+    if not thoughts:
+        return content, Text
+    return (thoughts[0], Reasoning) if content in EMPTY else (b"", Text)
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _literal(text: bytes) -> bytes:

@@ -18,6 +18,9 @@ from riverrun.routing.deadlines import HOSTED, THINKING, given
 from riverrun.routing.target import Target
 
 ROW_FIELDS = frozenset(Row.__struct_fields__) - {"dialect", "base_url", "prefill"}
+REMEMBERED = 1024
+"""Targets that an upstream remembers; callers choose the names where a model's name is a pattern."""
+
 KEYLESS = ("none", "sigv4", "google")
 """Ways to sign that need no key of ours: what signs finds its own credentials."""
 
@@ -28,6 +31,7 @@ class Upstream(msgspec.Struct, frozen=True):
     `provider` is the row's name before the operator's changes where this is its own address, so that a model's name
     means what it means there; "" for anybody else's.
     `variable`: the environment variable that holds its key (None: it was given another way, or there is none).
+    `targets` are those that were asked for, by model and `thinks`.
     """
 
     name: str
@@ -38,12 +42,21 @@ class Upstream(msgspec.Struct, frozen=True):
     key: str | None
     variable: str | None
     settings: UpstreamConfig
+    targets: dict[tuple[str, bool | None], Target] = msgspec.field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"Upstream({self.name!r}, row={self.row_name!r}, base_url={self.base_url!r})"
 
     def target(self, model: str, thinks: bool | None = None) -> Target:
         """The model that this upstream knows by that name. `thinks`: whether that one does, whatever it says itself."""
+        known = self.targets.get((model, thinks))
+        if known is None:
+            if len(self.targets) >= REMEMBERED:
+                self.targets.clear()
+            known = self.targets[model, thinks] = self._target(model, thinks)
+        return known
+
+    def _target(self, model: str, thinks: bool | None) -> Target:
         row, settings = self.row, self.settings
         thinks = settings.thinks if thinks is None else thinks
         thinking = given(THINKING, settings.deadlines)

@@ -1,7 +1,8 @@
 """What parameters mean together: each may be valid alone, and the request still contradict itself.
 
-One small function per rule, each answering with the failure or nothing; RULES is their order. The wording is the
-official one where it is known (wire-format.md, section 1.3).
+One small function per rule, each answering with the failure or nothing; RULES is their order, and the parameter
+without which a rule has nothing to say. The wording is the official one where it is known (wire-format.md, section
+1.3).
 """
 
 from __future__ import annotations
@@ -20,15 +21,16 @@ NOTHING: frozenset[str] = frozenset()
 
 def contradiction(request: ChatRequest) -> Failure | None:
     """The first rule that the request breaks, as a 400."""
-    for rule in RULES:
-        failure = rule(request)
-        if failure is not None:
-            return failure
+    for parameter, rule in RULES:
+        if getattr(request, parameter) is not None:
+            failure = rule(request)
+            if failure is not None:
+                return failure
     return None
 
 
 def _stream_options(request: ChatRequest) -> Failure | None:
-    if request.stream_options is None or request.stream:
+    if request.stream:
         return None
     return bad_request(
         "The 'stream_options' parameter is only allowed when 'stream' is enabled. Send 'stream': true, or leave it "
@@ -38,7 +40,7 @@ def _stream_options(request: ChatRequest) -> Failure | None:
 
 
 def _top_logprobs(request: ChatRequest) -> Failure | None:
-    if request.top_logprobs is None or request.logprobs:
+    if request.logprobs:
         return None
     return bad_request(
         "The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled. Send 'logprobs': true, or leave it "
@@ -48,7 +50,7 @@ def _top_logprobs(request: ChatRequest) -> Failure | None:
 
 
 def _functions_or_tools(request: ChatRequest) -> Failure | None:
-    if request.functions is None or request.tools is None:
+    if request.tools is None:
         return None
     return bad_request(
         "Invalid parameter: 'functions' can't be sent together with 'tools'. Use 'tools': 'functions' is deprecated.",
@@ -194,15 +196,15 @@ def _unanswered(index: int, waiting: dict[str, None]) -> Failure:
     )
 
 
-RULES: tuple[Rule, ...] = (
-    _stream_options,
-    _top_logprobs,
-    _functions_or_tools,
-    _tool_names,
-    _tool_choice,
-    _function_call,
-    _spoken_answer,
-    _logit_bias,
-    _assistant_content,
-    _tool_history,
+RULES: tuple[tuple[str, Rule], ...] = (
+    ("stream_options", _stream_options),
+    ("top_logprobs", _top_logprobs),
+    ("functions", _functions_or_tools),
+    ("tools", _tool_names),
+    ("tool_choice", _tool_choice),
+    ("function_call", _function_call),
+    ("modalities", _spoken_answer),
+    ("logit_bias", _logit_bias),
+    ("messages", _assistant_content),
+    ("messages", _tool_history),
 )

@@ -6,22 +6,56 @@ index, and the last usage stands. What does not add up is a ValueError, because 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Literal
 
 import msgspec
 
 from riverrun.wire.chunk import (
     DONE,
     ChoiceLogprobs,
-    Chunk,
-    ChunkChoice,
     CompletionUsage,
     FunctionDelta,
     TokenLogprob,
-    decode,
+    ToolCallDelta,
 )
 from riverrun.wire.completion import Choice, Completion, FunctionCall, Message, ToolCall
 from riverrun.wire.jsonvalue import JsonObject
+
+BATCH = 1000
+"""Chunks that are decoded at once: what is said of each goes at once into the lists of its choice."""
+
+Reason = Literal["stop", "length", "tool_calls", "content_filter", "function_call"]
+
+
+class _ChoicePart(msgspec.Struct, gc=False):
+    """One choice of a chunk. Its `delta` is looked at member by member, because nearly every one has just one."""
+
+    index: int
+    delta: dict[str, object]
+    finish_reason: Reason | None
+    logprobs: ChoiceLogprobs | None = None
+
+
+class _Part(msgspec.Struct, gc=False):
+    """What a chunk adds to the completion."""
+
+    choices: list[_ChoicePart]
+    usage: CompletionUsage | None = None
+
+
+class _Head(msgspec.Struct):
+    """What is the same in every chunk, and so in the completion."""
+
+    id: str
+    created: int
+    model: str
+    service_tier: str | None = None
+    system_fingerprint: str | None = None
+
+
+_parts = msgspec.json.Decoder(list[_Part]).decode
+_head = msgspec.json.Decoder(_Head).decode
 
 
 def fold(payloads: Iterable[bytes], usage: CompletionUsage | None = None) -> Completion:
@@ -29,27 +63,28 @@ def fold(payloads: Iterable[bytes], usage: CompletionUsage | None = None) -> Com
 
     `usage` is the run's own count, for a stream whose caller did not ask for the usage chunk.
     """
-    first: Chunk | None = None
-    choices: dict[int, _Choice] = {}
-    for payload in payloads:
-        if payload == DONE:
-            continue
-        chunk = decode(payload)
-        first = first or chunk
-        usage = chunk.usage or usage
-        for choice in chunk.choices:
-            choices.setdefault(choice.index, _Choice(choice.index)).add(choice)
-    if first is None:
+    chunks = [payload for payload in payloads if payload != DONE]
+    if not chunks:
         raise ValueError("no chunk to fold")
+    choices: dict[int, _Choice] = {}
+    for start in range(0, len(chunks), BATCH):
+        for part in _parts(b"[%b]" % b",".join(chunks[start : start + BATCH])):
+            usage = part.usage or usage
+            for said in part.choices:
+                choice = choices.get(said.index)
+                if choice is None:
+                    choice = choices[said.index] = _Choice(said.index)
+                choice.add(said)
+    head = _head(chunks[0])
     return Completion(
-        id=first.id,
+        id=head.id,
         object="chat.completion",
-        created=first.created,
-        model=first.model,
+        created=head.created,
+        model=head.model,
         choices=[choices[index].whole() for index in sorted(choices)],
         usage=usage,
-        service_tier=msgspec.UNSET if first.service_tier is None else first.service_tier,
-        system_fingerprint=first.system_fingerprint,
+        service_tier=msgspec.UNSET if head.service_tier is None else head.service_tier,
+        system_fingerprint=head.system_fingerprint,
     )
 
 
@@ -65,27 +100,19 @@ class _Choice:
         self.signatures: list[JsonObject] = []
         self.audio: JsonObject | None = None
         self.logprobs: dict[str, list[TokenLogprob]] = {}
-        self.finish_reason: str | None = None
+        self.finish_reason: Reason | None = None
 
-    def add(self, chunk: ChunkChoice) -> None:
-        delta = chunk.delta
-        self._text("content", delta.content)
-        self._text("refusal", delta.refusal)
-        self._text("reasoning_content", delta.reasoning_content)
-        self._text("reasoning", delta.reasoning)
-        for fragment in delta.tool_calls or ():
-            self.calls.setdefault(fragment.index, _Call()).add(fragment.id, fragment.function)
-        if delta.function_call is not None:
-            self.function = self.function or _Call()
-            self.function.add(None, delta.function_call)
-        self.annotations += _unnumbered(delta.annotations)
-        self.signatures += _unnumbered(delta.reasoning_details)
-        if delta.audio is not None:
-            self.audio = _spoken(self.audio or {}, delta.audio)
+    def add(self, chunk: _ChoicePart) -> None:
+        for name, value in chunk.delta.items():
+            if isinstance(value, str):
+                self.texts.setdefault(name, []).append(value)
+            elif value is not None and name in MEMBERS:
+                MEMBERS[name](self, value)
         if chunk.logprobs is not None:
             self._logprobs("content", chunk.logprobs.content)
             self._logprobs("refusal", chunk.logprobs.refusal)
-        self.finish_reason = chunk.finish_reason or self.finish_reason
+        if chunk.finish_reason is not None:
+            self.finish_reason = chunk.finish_reason
 
     def whole(self) -> Choice:
         if self.finish_reason is None:
@@ -103,24 +130,47 @@ class _Choice:
             audio=self.audio,
         )
         logprobs = ChoiceLogprobs(self.logprobs.get("content"), self.logprobs.get("refusal")) if self.logprobs else None
-        return msgspec.convert(
-            {"index": self.index, "message": message, "logprobs": logprobs, "finish_reason": self.finish_reason}, Choice
-        )
+        return Choice(self.index, message, logprobs, self.finish_reason)
 
     def _says_otherwise(self) -> bool:
         """Whether the answer is something other than text, so that its content is null and not empty."""
-        return bool(self.calls or self.function or self.texts.get("refusal") or self.audio)
-
-    def _text(self, name: str, text: str | None) -> None:
-        if text:
-            self.texts.setdefault(name, []).append(text)
+        return bool(self.calls or self.function or self._joined("refusal") or self.audio)
 
     def _joined(self, name: str) -> str | None:
-        return "".join(self.texts[name]) if name in self.texts else None
+        """The text of that name; None where it was never more than empty."""
+        return "".join(self.texts.get(name, ())) or None
 
     def _logprobs(self, name: str, tokens: list[TokenLogprob] | None) -> None:
         if tokens is not None:
             self.logprobs.setdefault(name, []).extend(tokens)
+
+    # The members of a delta that are no text.
+
+    def _calls(self, value: object) -> None:
+        for fragment in msgspec.convert(value, list[ToolCallDelta]):
+            self.calls.setdefault(fragment.index, _Call()).add(fragment.id, fragment.function)
+
+    def _function(self, value: object) -> None:
+        self.function = self.function or _Call()
+        self.function.add(None, msgspec.convert(value, FunctionDelta))
+
+    def _annotate(self, value: object) -> None:
+        self.annotations += _unnumbered(value)
+
+    def _sign(self, value: object) -> None:
+        self.signatures += _unnumbered(value)
+
+    def _speak(self, value: object) -> None:
+        self.audio = _spoken(self.audio or {}, msgspec.convert(value, JsonObject))
+
+
+MEMBERS: dict[str, Callable[[_Choice, object], None]] = {
+    "tool_calls": _Choice._calls,
+    "function_call": _Choice._function,
+    "annotations": _Choice._annotate,
+    "reasoning_details": _Choice._sign,
+    "audio": _Choice._speak,
+}
 
 
 class _Call:
@@ -144,8 +194,9 @@ class _Call:
         return ToolCall(self.id, "function", self.function_call())
 
 
-def _unnumbered(items: list[JsonObject] | None) -> list[JsonObject]:
-    return [{name: value for name, value in item.items() if name != "index"} for item in items or ()]
+def _unnumbered(items: object) -> list[JsonObject]:
+    found = msgspec.convert(items, list[JsonObject])
+    return [{name: value for name, value in item.items() if name != "index"} for item in found]
 
 
 def _spoken(audio: JsonObject, piece: JsonObject) -> JsonObject:

@@ -54,7 +54,7 @@ class Chat(msgspec.Struct, frozen=True):
 def parse_chat(body: bytes, limits: Limits = Limits()) -> Chat:  # noqa: B008 - frozen
     """The request in a POST body. Raises Failure: 413 for its size, else 400 with the parameter and the rule."""
     value = load(body, limits)
-    extra = tuple(name for name in value if name not in PARAMETERS)
+    extra = () if PARAMETERS.issuperset(value) else tuple(name for name in value if name not in PARAMETERS)
     if extra and limits.strict:
         raise _unrecognized(extra)
     refuse_over(value, limits)
