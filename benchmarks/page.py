@@ -43,8 +43,9 @@ METHOD = """\
   the window; or, by the other rule, if the 99th of 100 chunks is under way for at most 20 ms. A probe that fails is
   tried once more.
 - **Memory** is the proportional set size of all processes of a fresh contender. An idle stream has its first chunk and
-  waits for the next. A kept answer is one of 100 chunks that has ended: riverrun keeps it for resuming, others need
-  nothing for it.
+  waits for the next. A kept answer is one of 100 chunks that has ended: riverrun keeps its events for resuming (30 KB
+  of 100 chunks), others need nothing for it.
+- **Workers** share one core, and each has the load of one. Their tapes are in files, and their ledger is one.
 - Who can't carry a load on one core gets a smaller one: {smaller}.
 - Upstream (`upstream.c`) and load client (`load.c`) are C programs of one thread each; what they cost stands in a
   table beside nginx.

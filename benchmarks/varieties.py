@@ -18,14 +18,18 @@ from benchmarks.samples import Sample
 
 CHUNKS = 200
 """Of a burst."""
+CONNECTIONS = 4
+"""Of a load that answers as fast as it can, for each worker."""
 
 
 def _usual(way: Way, who: str, seconds: float, model: str = "{script}") -> list[Trial]:
-    """The three loads that say most."""
+    """The three loads that say most. Each worker has the load of one: with less of it, fewer sockets would be ready at
+    a time, and each turn of a loop would cost as much for less."""
+    workers = way.workers or 1
     return [
-        Trial("paced", way, who, paced(SMALL, seconds, model), "chunks"),
-        Trial("burst", way, who, bursts(CHUNKS, seconds, model=model), "chunks"),
-        Trial("json", way, who, answers(seconds, model=model), "answers"),
+        Trial("paced", way, who, paced(workers * SMALL, seconds, model), "chunks"),
+        Trial("burst", way, who, bursts(CHUNKS, seconds, workers * CONNECTIONS, model), "chunks"),
+        Trial("json", way, who, answers(seconds, workers * CONNECTIONS, model), "answers"),
     ]
 
 
@@ -80,7 +84,8 @@ def _redis(folder: Path) -> Iterator[dict[str, str]]:
 
 
 WORKERS = (Way("1 worker"), Way("1 worker, tapes in files", TAPES[1].more), Way("2 workers", workers=2))
-CONNECTIONS = 200
+SPREAD = 200
+"""Connections that are shared out."""
 
 
 def _workers(seconds: float) -> list[Trial]:
@@ -92,7 +97,7 @@ def _shares(way: Way, tree: Tree) -> Iterator[Sample]:
     if not way.workers:
         return
     for repetition in range(3):
-        with asking(Load("play-hold", f"-c {CONNECTIONS} -o"), tree.port) as asked:
+        with asking(Load("play-hold", f"-c {SPREAD} -o"), tree.port) as asked:
             asked.begun()
             counts = [_connections(pid, tree.port) for pid in tree.processes()]
         yield Sample("share", way.name, repetition, {"percent": 100 * max(counts) / max(1, sum(counts))})

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from riverrun.tapes.disk import Disk, Found
+from riverrun.tapes.disk import At, Disk, Found
 from riverrun.tapes.file_places import TAPE
 
 
@@ -33,10 +33,10 @@ class SimulatedDisk(Disk):
         self._judge()
         super().folder(path)
 
-    def open(self, path: Path, flags: int = os.O_RDONLY) -> int:
+    def open(self, path: At, flags: int = os.O_RDONLY) -> int:
         self._judge(flags & os.O_CREAT)
         file = super().open(path, flags)
-        self.files_open[file] = path.name
+        self.files_open[file] = os.path.basename(path)
         return file
 
     def append(self, file: int, pieces: Sequence[bytes]) -> int:
@@ -65,15 +65,15 @@ class SimulatedDisk(Disk):
         self._judge()
         return super().lock(file)
 
-    def rename(self, old: Path, new: Path) -> None:
+    def rename(self, old: At, new: At) -> None:
         self._judge()
         super().rename(old, new)
 
-    def link(self, old: Path, new: Path) -> None:
+    def link(self, old: At, new: At) -> None:
         self._judge(self.full)
         super().link(old, new)
 
-    def unlink(self, path: Path) -> None:
+    def unlink(self, path: At) -> None:
         self._judge()
         super().unlink(path)
 
@@ -81,11 +81,11 @@ class SimulatedDisk(Disk):
         self._judge()
         super().remove_folder(path)
 
-    def stamp(self, path: Path, mtime: float) -> None:
+    def stamp(self, path: At, mtime: float) -> None:
         self._judge()
         super().stamp(path, mtime)
 
-    def look(self, at: Path | int) -> Found:
+    def look(self, at: At | int) -> Found:
         self._judge()
         return super().look(at)
 

@@ -12,7 +12,7 @@ from random import Random
 from typing import TypeVar
 
 from riverrun.tapes.contract import Adopter, Listener, OwnTape
-from riverrun.tapes.disk import Disk, Found
+from riverrun.tapes.disk import At, Disk, Found
 from riverrun.tapes.file import FileTapes
 from riverrun.tapes.file_places import LOCK
 from riverrun.tapes.retention import Retention
@@ -105,7 +105,7 @@ class Failing(Disk):
     def folder(self, path: Path) -> None:
         return self._try(super().folder, path)
 
-    def open(self, path: Path, flags: int = os.O_RDONLY) -> int:
+    def open(self, path: At, flags: int = os.O_RDONLY) -> int:
         return self._try(super().open, path, flags)
 
     def append(self, file: int, pieces: Sequence[bytes]) -> int:
@@ -126,19 +126,19 @@ class Failing(Disk):
     def lock(self, file: int) -> bool:
         return self._try(super().lock, file)
 
-    def rename(self, old: Path, new: Path) -> None:
+    def rename(self, old: At, new: At) -> None:
         return self._try(super().rename, old, new)
 
-    def link(self, old: Path, new: Path) -> None:
+    def link(self, old: At, new: At) -> None:
         return self._try(super().link, old, new)
 
-    def unlink(self, path: Path) -> None:
+    def unlink(self, path: At) -> None:
         return self._try(super().unlink, path)
 
-    def stamp(self, path: Path, mtime: float) -> None:
+    def stamp(self, path: At, mtime: float) -> None:
         return self._try(super().stamp, path, mtime)
 
-    def look(self, at: Path | int) -> Found:
+    def look(self, at: At | int) -> Found:
         return self._try(super().look, at)
 
     def names(self, folder: Path) -> list[str]:

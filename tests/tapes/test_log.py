@@ -29,10 +29,10 @@ def tape() -> Own:
 
 
 @given(
-    st.lists(st.lists(st.sampled_from([b"{}", b'"x"', DONE]), min_size=1, max_size=3), max_size=6),
-    st.integers(0, 18),
+    st.lists(st.lists(st.sampled_from([b"{}", b'"x"', DONE]), min_size=1, max_size=3), max_size=12),
+    st.integers(0, 36),
     st.integers(1, 3),
-    st.integers(0, 6),
+    st.integers(0, 12),
     st.booleans(),
 )
 def test_a_reader_from_anywhere_gets_the_rest_once(

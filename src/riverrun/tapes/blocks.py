@@ -13,6 +13,9 @@ from riverrun.tapes.spill import Range, Spill
 PIECE = 256 * 1024
 """Bytes that are read back from the file at once, about: a slow reader of a long answer costs no more."""
 
+FEW = 8
+"""Appends whose room is not worth the joining: a short answer has two."""
+
 SETTLED = 64 * 1024
 """The same of what is kept in memory: a reader that comes back is given so much at once."""
 
@@ -69,7 +72,7 @@ class Blocks:
 
     def settle(self) -> None:
         """No more is added: what is kept for long lies in a few pieces, without the room that each append took."""
-        if len(self._blocks) > 1:
+        if len(self._blocks) > FEW:
             self._blocks, self._lasts = _pieces(self._blocks, self._lasts, SETTLED)
 
     def after(self, number: int) -> tuple[bytes, int]:

@@ -11,6 +11,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+At = Path | str
+"""Where something lies. What happens to each tape gives it as a string: a Path costs as much as the call it is for."""
+
 
 class Found(NamedTuple):
     """A file: its size in bytes, when it was changed (for tapes: when it expires) in Unix seconds, how many names it
@@ -28,7 +31,7 @@ class Disk:
     def folder(self, path: Path) -> None:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def open(self, path: Path, flags: int = os.O_RDONLY) -> int:
+    def open(self, path: At, flags: int = os.O_RDONLY) -> int:
         return os.open(path, flags | os.O_CLOEXEC, 0o600)
 
     def append(self, file: int, pieces: Sequence[bytes]) -> int:
@@ -52,23 +55,23 @@ class Disk:
             return False
         return True
 
-    def rename(self, old: Path, new: Path) -> None:
-        old.rename(new)
+    def rename(self, old: At, new: At) -> None:
+        os.rename(old, new)
 
-    def link(self, old: Path, new: Path) -> None:
+    def link(self, old: At, new: At) -> None:
         """A second name; raises FileExistsError where the new one is taken: of several, one wins."""
         os.link(old, new)
 
-    def unlink(self, path: Path) -> None:
-        path.unlink()
+    def unlink(self, path: At) -> None:
+        os.unlink(path)
 
     def remove_folder(self, path: Path) -> None:
         path.rmdir()
 
-    def stamp(self, path: Path, mtime: float) -> None:
+    def stamp(self, path: At, mtime: float) -> None:
         os.utime(path, (mtime, mtime))
 
-    def look(self, at: Path | int) -> Found:
+    def look(self, at: At | int) -> Found:
         return _found(os.stat(at))
 
     def names(self, folder: Path) -> list[str]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from pathlib import Path
 
 from riverrun.failures import Failure
 from riverrun.stream.flow import Refused
 from riverrun.tapes.contract import Head, Listener
+from riverrun.tapes.disk import At
 from riverrun.tapes.expiry import Expiry
 from riverrun.tapes.file_adoption import Found
 from riverrun.tapes.file_journal import FileJournal
@@ -105,7 +105,7 @@ class Owned:
         while self._tapes:
             self._end(self._tapes.popitem()[1], handed_over())
 
-    def settle(self, path: Path, head: Head) -> None:
+    def settle(self, path: At, head: Head) -> None:
         """A tape that has ended goes among the ended ones, and is kept from now on. Raises OSError."""
         until = self._now() + self._retention.of(head)
         disk = self._places.disk

@@ -23,7 +23,7 @@ from itertools import count
 from pathlib import Path
 
 from riverrun.tapes.contract import Head
-from riverrun.tapes.disk import Disk
+from riverrun.tapes.disk import At, Disk
 from riverrun.tapes.records import NewerFormat
 
 VERSION = 1
@@ -56,6 +56,7 @@ class Places:
         self.notes = root / "notes"
         self.damaged = root / "damaged"
         self._numbers = count()
+        self._mine, self._ended = str(self.mine), str(self.ended)
 
     def prepare(self) -> None:
         """Makes what is missing. Raises NewerFormat where a later riverrun keeps its tapes, and OSError."""
@@ -78,11 +79,11 @@ class Places:
                 "Run the newer riverrun, or choose another folder."
             )
 
-    def own(self, id: str) -> Path:
-        return self.mine / f"{id}{TAPE}"
+    def own(self, id: str) -> str:
+        return f"{self._mine}/{id}{TAPE}"
 
-    def kept(self, id: str) -> Path:
-        return self.ended / f"{id}{TAPE}"
+    def kept(self, id: str) -> str:
+        return f"{self._ended}/{id}{TAPE}"
 
     def marker(self, head: Head) -> Path:
         return self.stored / digest(head.tenant) / f"{head.created:012d}-{head.id}"
@@ -107,7 +108,7 @@ class Places:
     def exists(self, path: Path) -> bool:
         return self.kept_until(path) > 0
 
-    def kept_until(self, path: Path) -> float:
+    def kept_until(self, path: At) -> float:
         """When it expires, in Unix seconds; 0: it is not there."""
         try:
             return self.disk.look(path).mtime
@@ -140,12 +141,12 @@ class Places:
         finally:
             self.disk.close(file)
 
-    def put(self, path: Path, data: bytes, until: float) -> None:
+    def put(self, path: At, data: bytes, until: float) -> None:
         """A small file, whole or not at all, in place of what was there."""
         new = self.written(data, until)
         self.disk.rename(new, path)
 
-    def written(self, data: bytes, until: float) -> Path:
+    def written(self, data: bytes, until: float) -> str:
         """A whole file that has no name yet that anybody looks for."""
         new = self.passing()
         try:
@@ -156,11 +157,11 @@ class Places:
             raise
         return new
 
-    def passing(self) -> Path:
+    def passing(self) -> str:
         """A name for what is not complete. If we die, whoever takes over our folder removes it."""
-        return self.mine / f".new-{next(self._numbers)}"
+        return f"{self._mine}/.new-{next(self._numbers)}"
 
-    def drop(self, path: Path) -> bool:
+    def drop(self, path: At) -> bool:
         """Removes a file. Whether it was there."""
         try:
             self.disk.unlink(path)
@@ -168,7 +169,7 @@ class Places:
             return False
         return True
 
-    def _write(self, path: Path, data: bytes) -> None:
+    def _write(self, path: At, data: bytes) -> None:
         file = self.disk.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         try:
             if self.disk.append(file, [data]) != len(data):

@@ -54,7 +54,7 @@ class Log:
 
     def began(self, facts: Committed) -> None:
         """There is content."""
-        if self.facts is None and self._failure is None:
+        if self.facts is None and self.ending is None and self.lost is None:
             self.facts = facts
             self._wake()
 
@@ -79,13 +79,11 @@ class Log:
 
     async def committed(self) -> Committed:
         while self.facts is None:
-            self._raise_failure()
             await self._news()
         return self.facts
 
     async def ended(self) -> Completion:
         while not isinstance(self.ending, Finished):
-            self._raise_failure()
             await self._news()
         if self.blocks.dropped:
             raise self.lost or expired(self.head.id)
@@ -101,26 +99,19 @@ class Log:
     def _heard(self, reading: bool) -> None:
         """The first follower has come (True), or the last one has left."""
 
-    @property
-    def _failure(self) -> Failure | None:
-        """Why there will be no whole answer."""
+    def _news(self) -> asyncio.Future[None]:
+        """Done when more is known than now; who waits no more stays on the list until then.
+
+        Where no more will be known it raises the Failure, for each a new one: what is raised holds on to those through
+        whom it went.
+        """
         ending = self.ending
-        return self.lost if ending is None or isinstance(ending, Finished) else _why(ending)
-
-    def _raise_failure(self) -> None:
-        """Raises the Failure, for each who waits its own: what is raised holds on to those through whom it went."""
-        if self._failure is not None:
-            raise Told.of(self._failure).failure()
-
-    async def _news(self) -> None:
-        """Until more is known than now."""
+        failure = self.lost if ending is None or isinstance(ending, Finished) else _why(ending)
+        if failure is not None:
+            raise Told.of(failure).failure()
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters += (waiter,)
-        try:
-            await waiter
-        except asyncio.CancelledError:
-            self._waiters = tuple([each for each in self._waiters if each is not waiter])
-            raise
+        return waiter
 
     def _wake(self) -> None:
         waiters, self._waiters = self._waiters, ()
