@@ -182,7 +182,7 @@ def _portkey_version() -> str:
 
 
 def _riverrun_version() -> str:
-    packages = ", ".join(f"{name} {version(name)}" for name in ("uvloop", "uvicorn", "msgspec"))
+    packages = ", ".join(f"{name} {version(name)}" for name in ("uvloop", "httptools", "msgspec"))
     return f"{version('riverrun')} with {packages}, Python {_numbers(sys.version)}"
 
 

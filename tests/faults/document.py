@@ -25,7 +25,7 @@ from tests.faults.page import PLAYED, Section, read, written
 from tests.faults.rows import Row, every
 
 PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
-PARTS = ("uvicorn", "httptools", "xllamacpp")
+PARTS = ("uvloop", "httptools", "xllamacpp")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
