@@ -166,6 +166,7 @@ class UpstreamCall:
         body = content(self._dialect, self._reader, self._status, headers, self._ask, self._target)
         if self._named and "location" in headers:
             self._stream = numbered(body, self._reader, headers, self._target)
+        self._named = b""  # an answer came: the request is not sent again
         self._content = self._stream or body
         return self._content
 

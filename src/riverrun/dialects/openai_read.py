@@ -55,7 +55,7 @@ class OpenAIReader:
         self._ask_id = ask.id
         self._target = target
         self._row = row
-        self._choices = list(map(_Choice, ask.choices))
+        self._choices = tuple(map(_Choice, ask.choices))
         self._part: Callable[[bytes], Part] = first_part  # how an event is decoded, until it is known who answers
         self._logprobs = bool(request.logprobs)
         self._most = request.top_logprobs or 0
