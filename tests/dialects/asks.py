@@ -11,7 +11,7 @@ from riverrun.dialects.openai import OpenAI
 from riverrun.failures import Failure
 from riverrun.routing.target import Target
 from riverrun.stream.ask import Ask
-from riverrun.stream.deltas import Delta
+from riverrun.stream.deltas import Delta, Finish, Open
 from riverrun.wire.request import parse_chat
 from riverrun.wire.sse import Decoder, Event
 
@@ -73,3 +73,9 @@ def read_bytes(body: bytes, sizes: list[int], to: Target | None = None, one: Ask
             deltas += reads.read(event)
         at, turn = at + size, turn + 1
     return deltas + reads.finish()
+
+
+def said(*deltas: object) -> list[Delta]:
+    """What these deltas of choice 0 mean, without the opening and the end."""
+    events = [*(chunk(delta) for delta in deltas), chunk(finish="stop"), b"[DONE]"]
+    return [each for each in read(events) if not isinstance(each, Open | Finish)]

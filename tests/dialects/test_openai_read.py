@@ -15,31 +15,20 @@ from riverrun.dialects.openai_read import OpenAIReader
 from riverrun.dialects.rows import ROWS, Row
 from riverrun.failures import Cause, Failure
 from riverrun.stream.deltas import (
-    Annotation,
-    Audio,
     Delta,
     Finish,
     Open,
     Reasoning,
-    Refusal,
-    Signature,
     Text,
     ToolArgs,
     ToolOpen,
     Usage,
 )
 from riverrun.wire.sse import Event
-from tests.dialects.asks import ask, chunk, engine, read, reader, target
+from tests.dialects.asks import ask, chunk, engine, read, reader, said, target
 
 DONE = b"[DONE]"
 STOP = chunk(finish="stop")
-
-
-def said(*deltas: object) -> list[Delta]:
-    """What these deltas of choice 0 mean, without the opening and the end."""
-    return [
-        each for each in read([*(chunk(delta) for delta in deltas), STOP, DONE]) if not isinstance(each, Open | Finish)
-    ]
 
 
 def broken(*events: bytes | Event) -> Failure:
@@ -62,52 +51,6 @@ def test_who_answers_is_in_the_first_chunk_with_a_choice() -> None:
     first = chunk({"content": "x"}, model="gpt", system_fingerprint="fp_1", service_tier="default")
     assert read([azure, first, STOP, DONE])[0] == Open(0, "gpt", "fp_1", "default")
     assert read([first, STOP, DONE], engine())[0] == Open(0, None, None, "default")
-
-
-@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
-def test_reasoning_by_either_name(name: str) -> None:
-    assert said({name: "hm", "content": None}, {"content": "x", name: None}) == [Reasoning(0, b'"hm"'), Text(0, b'"x"')]
-
-
-def test_reasoning_under_several_names_is_said_once() -> None:
-    details = [{"type": "reasoning.text", "text": "hm", "index": 0}]
-    assert said({"reasoning": "hm", "reasoning_content": "hm", "reasoning_details": details}) == [Reasoning(0, b'"hm"')]
-    assert said({"reasoning_details": details}) == [Reasoning(0, b'"hm"')]
-    assert said({"reasoning_details": [{"type": "reasoning.summary", "summary": "s"}]}) == [Reasoning(0, b'"s"')]
-
-
-def test_what_seals_a_thought_is_passed_on_without_its_index_and_text() -> None:
-    sealed = {"type": "reasoning.text", "text": "hm", "signature": "sig", "format": "anthropic-claude-v1", "index": 0}
-    hidden = {"type": "reasoning.encrypted", "id": "rs_1", "data": "zz", "signature": None, "index": 1}
-    assert said({"reasoning": "hm", "reasoning_details": [sealed, hidden]}) == [
-        Reasoning(0, b'"hm"'),
-        Signature(0, b'{"type":"reasoning.text","format":"anthropic-claude-v1","signature":"sig"}'),
-        Signature(0, b'{"type":"reasoning.encrypted","id":"rs_1","data":"zz"}'),
-    ]
-    assert said({"reasoning_details": [{"type": "reasoning.text", "text": "", "signature": "", "data": None}]}) == []
-
-
-def test_content_in_parts() -> None:
-    thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}, {"type": "text", "text": "so"}]}
-    parts = [thinking, {"type": "text", "text": "x"}, {"type": "thinking", "thinking": "y"}, {"type": "reference"}]
-    assert said({"content": parts}) == [
-        Reasoning(0, b'"hm"'),
-        Reasoning(0, b'"so"'),
-        Text(0, b'"x"'),
-        Reasoning(0, b'"y"'),
-    ]
-
-
-def test_refusals_annotations_and_audio() -> None:
-    note = {"type": "url_citation", "index": 4, "url_citation": {"url": "u"}}
-    assert said({"refusal": "No"}, {"annotations": [note]}, {"audio": {"id": "a", "data": "AA"}}) == [
-        Refusal(0, b'"No"'),
-        Annotation(0, b'{"type":"url_citation","url_citation":{"url":"u"}}'),
-        Audio(0, b'{"id": "a", "data": "AA"}'),
-    ]
-    assert (
-        said({"annotations": [], "audio": {"id": "", "data": ""}, "function_call": {"name": "", "arguments": ""}}) == []
-    )
 
 
 def test_tool_calls_as_the_api_sends_them() -> None:
@@ -362,10 +305,11 @@ RAW = st.sampled_from(
 
 @given(st.lists(EVENT.map(lambda event: json.dumps(event, ensure_ascii=False).encode()) | RAW, max_size=6))
 def test_what_is_read_at_once_and_what_in_the_general_way_is_the_same(events: list[bytes]) -> None:
-    """An event with a name is never read at once."""
-    ways = [OpenAIReader(ask(choices=(0, 1)), target(), ROWS["compatible"]) for _ in range(2)]
+    """Where tokens are asked for, no text is read at once."""
+    asks = [ask(choices=(0, 1)), ask(choices=(0, 1), logprobs=True)]
+    ways = [OpenAIReader(each, target(), ROWS["compatible"]) for each in asks]
     for data in [chunk({"role": "assistant"}), *events]:
-        heard = [_heard(way, Event(data, name)) for way, name in zip(ways, (b"", b"message"), strict=True)]
+        heard = [_heard(way, Event(data)) for way in ways]
         assert heard[0] == heard[1]
 
 
@@ -382,7 +326,5 @@ def test_nor_is_any_mixture_of_text_and_thoughts_read_differently() -> None:
     for mixture in product(said, said, said, said[:4]):
         delta = {name: each["x"] for name, each in zip(names, mixture, strict=True) if each}
         event = chunk(delta)
-        ways = [reader(), reader()]
-        for way in ways:
-            way.read(Event(chunk({"role": "assistant"})))
-        assert ways[0].read(Event(event)) == ways[1].read(Event(event, b"message")), delta
+        ways = [reader(), reader(one=ask(logprobs=True))]
+        assert ways[0].read(Event(event)) == ways[1].read(Event(event)), delta

@@ -13,7 +13,7 @@ LONGEST_SOCKET = 103  # bytes; Linux takes 107, macOS 103
 FORMS = "write http(s)://host[:port]/prefix or unix:/path/of.sock:/prefix"
 
 
-class Address(msgspec.Struct, frozen=True):
+class Address(msgspec.Struct, frozen=True, cache_hash=True):
     """One listener; requests to equal addresses share connections. `socket` is a Unix socket's path, "" for TCP."""
 
     host: str

@@ -30,6 +30,7 @@ from riverrun.stream.deltas import Delta
 from riverrun.stream.flow import Cancelled, Ending, Finished, Refused, Sink
 
 NO_HEADERS: Mapping[str, str] = {}
+FINISHED = Finished()
 OUR_BUG = "The server failed while it read an upstream's answer; the log has the details under this request's id."
 
 
@@ -110,7 +111,7 @@ class UpstreamCall:
         self._status = status
         self._headers = headers
         self._head = self._body = b""  # nobody sends it again: where something came, a cut is another matter
-        if self._away and not goes_on(status, headers):
+        if self._comeback is not None and self._comeback.away and not goes_on(status, headers):
             self._give_up()
 
     def heard(self, block: bytes, over: bool) -> None:
@@ -132,12 +133,11 @@ class UpstreamCall:
             self._end(Refused(Failure(Cause.INTERNAL, OUR_BUG)))
             raise
         else:
+            if deltas or not body.done:
+                self._push(deltas)
             if body.done:
-                self._tell(deltas)
-                self._end(Finished())
-                return
-            self._push(deltas)
-            if deltas and self._comeback is not None:
+                self._end(FINISHED)
+            elif deltas and self._comeback is not None:
                 self._comeback.progressed()
 
     def broken(self, cause: Cause, reason: str, silent: bool) -> None:
@@ -164,8 +164,9 @@ class UpstreamCall:
             self._content = self._stream
             return self._stream
         body = content(self._dialect, self._reader, self._status, headers, self._ask, self._target)
-        if self._named:
+        if self._named and "location" in headers:
             self._stream = numbered(body, self._reader, headers, self._target)
+        self._named = b""  # an answer came: the request is not sent again
         self._content = self._stream or body
         return self._content
 
@@ -221,7 +222,7 @@ class UpstreamCall:
         deltas: list[Delta] = []
         whole = self._stream.given_up(deltas)
         self._tell(deltas)
-        self._end(Finished() if whole else Refused(self._cut))
+        self._end(FINISHED if whole else Refused(self._cut))
 
     # Showing who we are.
 
@@ -264,7 +265,8 @@ class UpstreamCall:
             self._connect()
         else:
             self._reused = True
-            self._use(connection)
+            self._connection = connection
+            connection.send(self._head, self._body, self)
 
     def _connect(self) -> None:
         """Always a new connection: also for the one retry after an idle one turned out to be closed.
@@ -290,11 +292,8 @@ class UpstreamCall:
             raise
         else:
             self._connecting = None
-            self._use(connection)
-
-    def _use(self, connection: Connection) -> None:
-        self._connection = connection
-        connection.send(self._head, self._body, self)
+            self._connection = connection
+            connection.send(self._head, self._body, self)
 
     def _unconnected(self, failure: Failure) -> None:
         self._connecting = None
@@ -321,7 +320,7 @@ class UpstreamCall:
             self._comeback.stop()
             self._comeback = None
         if self._connection is not None:
-            self._connection.leave(drain=isinstance(ending, Finished))
+            self._connection.leave(drain=ending is FINISHED)
             self._connection = None
         self._content = self._stream = None
         if isinstance(ending, Refused):

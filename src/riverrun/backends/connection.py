@@ -78,11 +78,8 @@ class Connection(asyncio.Protocol):
         self._pieces: list[bytes] = []  # of the body, in the read that is being looked at
         self.on_body = self._pieces.append  # no frame of Python's for each chunk of a body
         self._over = True  # no answer is due
-        self._clear()
         self._parser = httptools.HttpResponseParser(self)
         self._feed = self._parser.feed_data
-
-    def _clear(self) -> None:
         self._silent = True  # no byte of the answer came yet
         self._status = 0  # of the final head, once it is whole
         self._told = False  # the answer was told of it
@@ -101,9 +98,10 @@ class Connection(asyncio.Protocol):
 
     def send(self, head: bytes, body: bytes, answer: Answer) -> None:
         """Send one request; all that comes back goes to `answer`."""
-        self._clear()
-        self._over = False
         self._answer = answer
+        self._over = self._told = False
+        self._silent = True
+        self._status = self._head_size = self._quiet = 0
         if len(body) <= JOINED:
             self._transport.write(head + body)
         else:
@@ -159,7 +157,9 @@ class Connection(asyncio.Protocol):
         pieces.clear()
         if answer is not None and self._status:
             if not self._told:
-                self._tell(answer)
+                self._told = True
+                headers, self._headers = self._headers, NO_HEADERS
+                answer.head(self._status, headers)
             answer.heard(block, self._over)
         if self._over:
             self._rest(whole=fault is None)
@@ -175,12 +175,6 @@ class Connection(asyncio.Protocol):
         self._lost(exc)
         self._home.forget(self)
         del self._parser, self._feed  # it holds our methods: without this, a cycle
-
-    def _tell(self, answer: Answer) -> None:
-        self._told = True
-        headers, self._headers = self._headers, NO_HEADERS
-        self._fields.clear()
-        answer.head(self._status, headers)
 
     def _spoiled(self, answer: Answer | None, fault: str) -> None:
         """The answer can't be read on; it is told, unless it has left meanwhile."""
@@ -226,10 +220,15 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
+        headers: dict[str, str] = {}
+        for name, value in self._fields:
+            low = name.lower()
+            if low in FIELDS_OF_AN_ANSWER or status >= 300:
+                key, text = low.decode("latin-1"), value.decode("latin-1")
+                headers[key] = f"{headers[key]}, {text}" if key in headers else text
+        self._fields.clear()
         if status < 200:  # an interim answer (RFC 9110 15.2): the final one follows
-            self._fields.clear()
             return
-        headers = _headers(self._fields, FIELDS_OF_AN_ANSWER if status < 300 else None)
         coding = headers.get("transfer-encoding")
         if coding is not None and coding.lower() != "chunked":
             raise NotChunked("it has a transfer coding other than chunked")
@@ -248,14 +247,3 @@ def _fault(error: Exception) -> str:
         return "it changed the protocol"
     ours = error.__context__
     return str(ours if isinstance(ours, (TooLong, NotChunked)) else error)
-
-
-def _headers(fields: list[tuple[bytes, bytes]], wanted: frozenset[bytes] | None) -> dict[str, str]:
-    """The header fields of these names (None: all), by name in lower case; repeated ones are joined."""
-    headers: dict[str, str] = {}
-    for name, value in fields:
-        low = name.lower()
-        if wanted is None or low in wanted:
-            key, text = low.decode("latin-1"), value.decode("latin-1")
-            headers[key] = f"{headers[key]}, {text}" if key in headers else text
-    return headers

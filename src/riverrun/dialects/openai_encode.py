@@ -38,20 +38,14 @@ MODALITIES = {"image_url": "image", "input_audio": "audio", "file": "file"}
 """What a content part that is not text asks of a model."""
 
 
-class _Draft:
-    """The request while it is written: `body` is ours to change, `chat` and the rest are only read."""
+class _Draft(msgspec.Struct):
+    """The request while it is written: `body` is ours to change, the rest is only read."""
 
-    __slots__ = ("body", "chat", "choices", "dropped", "prefill", "repeatable", "row", "target")
-
-    def __init__(self, ask: Ask, target: Target, row: Row) -> None:
-        self.chat: Chat = ask.chat if row.functions and target.tools == "native" else modern(ask.chat)
-        self.choices = len(ask.choices)
-        self.prefill = ask.prefill
-        self.repeatable = ask.repeatable
-        self.target = target
-        self.row = row
-        self.body: Body = {name: value for name, value in self.chat.body.items() if value is not None}
-        self.dropped: list[str] = []
+    chat: Chat
+    target: Target
+    row: Row
+    body: Body
+    dropped: list[str]
 
     def drop(self, name: str) -> None:
         if name in self.body:
@@ -61,7 +55,11 @@ class _Draft:
 
 def encode(ask: Ask, target: Target, row: Row) -> Outgoing:
     """The request for one upstream call. Raises Failure (400, with `param`) for what can't be said there."""
-    draft = _Draft(ask, target, row)
+    chat = ask.chat if row.functions and target.tools == "native" else modern(ask.chat)
+    body = chat.body.copy()
+    if None in body.values():
+        body = {name: value for name, value in body.items() if value is not None}
+    draft = _Draft(chat, target, row, body, [])
     _refuse(draft)
     _leave_out(draft)
     if target.tools == "schema" or row.tool_choice != "any":
@@ -73,8 +71,8 @@ def encode(ask: Ask, target: Target, row: Row) -> Outgoing:
     _sampling(draft)
     if row.effort is not None:
         _effort(draft)
-    _stream(draft)
-    return Outgoing(_path(row.path, target.model), msgspec.json.encode(draft.body), (), tuple(draft.dropped))
+    _stream(draft, ask)
+    return Outgoing(_path(row.path, target.model), msgspec.json.encode(body), (), tuple(draft.dropped))
 
 
 @lru_cache(maxsize=1024)
@@ -83,27 +81,31 @@ def _path(form: str, model: str) -> str:
 
 
 def _refuse(draft: _Draft) -> None:
-    for name in draft.row.refused:
+    row, request = draft.row, draft.chat.request
+    for name in row.refused:
         if draft.body.pop(name, False) not in (False, 0):  # `logprobs: false` asks for nothing
             raise _unsupported(name, draft.target)
-    if draft.row.parts == "target" and "audio" in (draft.chat.request.modalities or ()):
+    if row.parts == "target" and "audio" in (request.modalities or ()):
         raise _unsupported("modalities", draft.target)
-    if draft.row.ranges:
-        refuse_out_of_range(draft.body, draft.row.ranges, draft.target.context)
-    refuse_hopeless(draft.body["messages"], draft.row.longest_token, draft.target.context)
-    if draft.chat.request.tools:
+    if row.ranges:
+        refuse_out_of_range(draft.body, row.ranges, draft.target.context)
+    if row.longest_token:
+        refuse_hopeless(draft.body["messages"], row.longest_token, draft.target.context)
+    if request.tools:
         menu(draft.chat)  # custom tools have no place in the stream's alphabet, so no row takes them
 
 
 def _leave_out(draft: _Draft) -> None:
-    for name in draft.row.dropped:
+    row, body = draft.row, draft.body
+    for name in row.dropped:
         draft.drop(name)
-    if draft.row.extra != "any":
+    if draft.chat.extra and row.extra != "any":
         for name in draft.chat.extra:
-            if name not in draft.row.extra:
+            if name not in row.extra:
                 draft.drop(name)
-    for name in draft.row.ours:
-        draft.body.pop(name, None)
+    for name in row.ours:
+        if name in body:
+            del body[name]
 
 
 def _tools(draft: _Draft) -> None:
@@ -204,7 +206,7 @@ def _part(part: JsonValue, at: str, draft: _Draft) -> JsonValue:
 
 
 def _sampling(draft: _Draft) -> None:
-    body, row = draft.body, draft.row
+    body, row, request = draft.body, draft.row, draft.chat.request
     if "stop" in body:
         _stops(draft)
     for old, new in row.rename.items():
@@ -215,12 +217,11 @@ def _sampling(draft: _Draft) -> None:
             body[name] = min(value, draft.target.context or MOST)
     for name, value in draft.target.sampling:
         body.setdefault(name, value)
-    seed = draft.chat.request.seed
-    if row.seed == "uint32" and seed is not None:
-        body["seed"] = seed % LARGEST_SEED
-    if draft.chat.request.logprobs and row.least_top_logprobs:
-        body["top_logprobs"] = max(draft.chat.request.top_logprobs or 0, row.least_top_logprobs)
-    if draft.chat.request.logit_bias:
+    if row.seed == "uint32" and request.seed is not None:
+        body["seed"] = request.seed % LARGEST_SEED
+    if request.logprobs and row.least_top_logprobs:
+        body["top_logprobs"] = max(request.top_logprobs or 0, row.least_top_logprobs)
+    if request.logit_bias:
         _refuse_unknown_tokens(draft)
 
 
@@ -255,19 +256,20 @@ def _effort(draft: _Draft) -> None:
         draft.drop("reasoning_effort")
 
 
-def _stream(draft: _Draft) -> None:
+def _stream(draft: _Draft, ask: Ask) -> None:
     """What riverrun wants of every upstream: a stream, with its usage at the end, and no padding in it."""
-    draft.body["model"] = draft.target.model
-    draft.body["stream"] = True
-    if draft.row.usage == "asked":
-        draft.body["stream_options"] = {"include_usage": True}
-    if draft.choices > 1:
-        draft.body["n"] = draft.choices
-    draft.body.update(draft.row.constants)
-    if draft.repeatable:
-        draft.body.update(draft.row.seeded)
-    if draft.prefill:
-        go_on(draft.body, draft.prefill, draft.row.prefill_of(draft.target.model))
+    body, row = draft.body, draft.row
+    body["model"] = draft.target.model
+    body["stream"] = True
+    if row.usage == "asked":
+        body["stream_options"] = {"include_usage": True}
+    if len(ask.choices) > 1:
+        body["n"] = len(ask.choices)
+    body.update(row.constants)
+    if ask.repeatable:
+        body.update(row.seeded)
+    if ask.prefill:
+        go_on(body, ask.prefill, row.prefill_of(draft.target.model))
 
 
 def _unsupported(param: str, target: Target) -> Failure:

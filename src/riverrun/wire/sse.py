@@ -15,8 +15,9 @@ MAX_EVENT = 4 * 1024 * 1024
 HEARTBEAT = b": hb\n"
 """A comment with ONE newline: a blank line after it would make openai-python parse an empty event and die (F6)."""
 
-BOM = b"\xef\xbb\xbf"
+FRAME = b"id: %d\ndata: %b\n\n"
 
+BOM = b"\xef\xbb\xbf"
 
 CR, LF, NUL = b"\r\n\0"
 """As numbers: to look for a byte is ten times as fast as for bytes, where CPython first tries a number and fails."""
@@ -53,7 +54,10 @@ class Decoder:
     def feed(self, block: bytes) -> list[Event]:
         """The events that this block completes. Raises EventTooLong."""
         if self._start:
-            block = self._skip_bom(block)
+            if not block or block[0] == BOM[0] or self._rest:
+                block = self._skip_bom(block)
+            else:
+                self._start = False
         if self._after_cr or CR in block:
             block = self._with_line_feeds(block)
         if self._rest or not block.endswith(b"\n\n"):
@@ -172,9 +176,9 @@ def _pairs(block: bytes, first: bytes) -> list[tuple[bytes, bytes]] | None:
 
 def frame(number: int, payload: bytes) -> bytes:
     """One event of our own: `payload` is JSON on one line, or [DONE]; `number` counts from 1 and is never reused."""
-    return b"id: %d\ndata: %b\n\n" % (number, payload)
+    return FRAME % (number, payload)
 
 
 def frames(first: int, payloads: list[bytes]) -> bytes:
     """Several, the first with the number `first`: the same bytes, without a call for each."""
-    return b"".join([b"id: %d\ndata: %b\n\n" % each for each in enumerate(payloads, first)])
+    return b"".join(map(FRAME.__mod__, enumerate(payloads, first)))
