@@ -9,18 +9,19 @@ import msgspec
 from riverrun.runs.metrics import Metrics
 from riverrun.store.contract import Attempted, Ledger, Reserved, Settled
 from riverrun.stream.ask import Ask
-from riverrun.stream.flow import Cancelled, Ending, Refused
+from riverrun.stream.flow import Cancelled, Ending, Finished, Refused
 from riverrun.stream.tally import Tally, Used, prompt_tokens
 
 FIRST_OF_OWNER = 1000
 """Numbers of attempts that each owner of a tape has for itself: a later one does not know all of an earlier one's."""
 
 
+NAMES: dict[type[Ending], str] = {Finished: "finished", Cancelled: "cancelled"}
+
+
 def named(ending: Ending) -> str:
     """An ending as the ledger and the log have it."""
-    if isinstance(ending, Refused):
-        return ending.failure.cause.name.lower()
-    return "cancelled" if isinstance(ending, Cancelled) else "finished"
+    return ending.failure.cause.name.lower() if isinstance(ending, Refused) else NAMES[type(ending)]
 
 
 class Books:
@@ -57,24 +58,15 @@ class Books:
         return Account(self._ledger, self.metrics, self._now, ask, (epoch - 1) * FIRST_OF_OWNER, client_request_id)
 
 
-class Account:
+class Account(msgspec.Struct, eq=False):
     """One run's."""
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        metrics: Metrics,
-        now: Callable[[], float],
-        ask: Ask,
-        number: int,
-        client_request_id: str | None,
-    ) -> None:
-        self._ledger = ledger
-        self._metrics = metrics
-        self._now = now
-        self._ask = ask
-        self._number = number
-        self._client_request_id = client_request_id
+    _ledger: Ledger
+    _metrics: Metrics
+    _now: Callable[[], float]
+    _ask: Ask
+    _number: int
+    _client_request_id: str | None
 
     def asked(self, target: str) -> int:
         """An upstream call goes out; returns its number."""

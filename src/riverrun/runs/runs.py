@@ -159,6 +159,7 @@ class Runs:
         await self.idle()
         if self._leaving is None:
             await self._tapes.close()
+        self._books.metrics.tell()
 
     def adopt(self, tape: OwnTape) -> Listener:
         """Goes on with an answer whose owner has died, where its model still can; else it ends with an error."""
