@@ -101,7 +101,7 @@ def test_what_nobody_looks_at_has_its_bound_and_nothing_of_it_is_lost() -> None:
         metrics.settled(f"made-up-{number}", "counted", 2, 1)
         metrics.run_ended(f"made-up-{number}", "finished", 1.0, 0.5)
         assert len(metrics._runs) < MOST_NOTED
-        assert max(map(len, (metrics._firsts, metrics._calls, metrics._used))) <= MOST_NOTED
+        assert max(len(metrics._firsts), len(metrics._calls), len(metrics._used)) <= MOST_NOTED
     metrics.run_ended("m" * (LONGEST_NAME + 1), "finished", 1.0)
     assert not metrics._runs
     found = samples(metrics.text().decode())

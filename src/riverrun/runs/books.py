@@ -35,7 +35,8 @@ class Books:
     def begun(self, ask: Ask, tenant: str, client_request_id: str | None) -> Account:
         """A new run. It may only ask upstreams after this."""
         self._ledger.reserve(Reserved(ask.id, tenant, ask.chat.model, self._now()))
-        return self._account(ask, 1, client_request_id)
+        self.metrics.run_began()
+        return Account(self._ledger, self.metrics, self._now, ask, 0, client_request_id)
 
     def taken_over(self, ask: Ask, epoch: int, said: int, repeating: Container[str]) -> Account:
         """A run of another owner, whose attempts end here. Its answer has `said` deltas so far; nobody counted them.
@@ -43,7 +44,8 @@ class Books:
         The last attempt said what no settled one did; all of it, if it was at a target that is `repeating` an answer
         to go on with it.
         """
-        account = self._account(ask, epoch, None)
+        self.metrics.run_began()
+        account = Account(self._ledger, self.metrics, self._now, ask, (epoch - 1) * FIRST_OF_OWNER, None)
         left = self._ledger.open_attempts(ask.id)
         for attempt in left:
             new = said if attempt.target in repeating else said - self._ledger.completed(ask.id)
@@ -52,10 +54,6 @@ class Books:
                 used = Used(account.prompt_estimate(), new, source="estimated")
             account.settle(attempt.number, "owner_died", used)
         return account
-
-    def _account(self, ask: Ask, epoch: int, client_request_id: str | None) -> Account:
-        self.metrics.run_began()
-        return Account(self._ledger, self.metrics, self._now, ask, (epoch - 1) * FIRST_OF_OWNER, client_request_id)
 
 
 class Account(msgspec.Struct, eq=False):
