@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from riverrun.failures import Cause
 from riverrun.runs.labels import Labels
-from riverrun.runs.metrics import FOLDER, Metrics, Standing
+from riverrun.runs.metrics import FOLDER, LONGEST_NAME, MOST_NOTED, Metrics, Standing
 from tests.runs.test_labels import ALL
 
 ROOT = Path(__file__).parents[2]
@@ -91,6 +91,24 @@ def test_what_clients_and_upstreams_make_up_is_no_series() -> None:
     assert found["riverrun_requests_total,ending=other,model=other"] == 50
     assert found["riverrun_requests_total,ending=finished,model=other"] == 50
     assert found["riverrun_upstream_attempts_total,cause=upstream_error,target=gpu1/*"] == 50
+
+
+def test_what_nobody_looks_at_has_its_bound_and_nothing_of_it_is_lost() -> None:
+    metrics = Metrics(Labels(lambda: ALL))
+    for number in range(2 * MOST_NOTED + 10):
+        metrics.run_began()
+        metrics.attempt_ended(f"gpu1/{number}")
+        metrics.settled(f"made-up-{number}", "counted", 2, 1)
+        metrics.run_ended(f"made-up-{number}", "finished", 1.0, 0.5)
+        assert len(metrics._runs) < MOST_NOTED
+        assert max(len(metrics._firsts), len(metrics._calls), len(metrics._used)) <= MOST_NOTED
+    metrics.run_ended("m" * (LONGEST_NAME + 1), "finished", 1.0)
+    assert not metrics._runs
+    found = samples(metrics.text().decode())
+    assert found["riverrun_requests_total,ending=finished,model=other"] == 2 * MOST_NOTED + 11
+    assert found["riverrun_first_content_seconds_count,model=other"] == 2 * MOST_NOTED + 10
+    assert found["riverrun_upstream_attempts_total,cause=none,target=gpu1/*"] == 2 * MOST_NOTED + 10
+    assert found["riverrun_tokens_total,direction=in,model=other,source=counted"] == 2 * (2 * MOST_NOTED + 10)
 
 
 def test_names_keep_to_the_conventions() -> None:

@@ -31,7 +31,7 @@ REQUEST: dict[str, object] = {
     "stream": True,
     "stream_options": {"include_usage": True},
 }
-ID, CREATED = "chatcmpl-cd613e30d8f16adf91b7584a2265b1f5", 1694268190
+ID, CREATED = "chatcmpl-f5b165224a58b791df6af1d8303e61cd", 1694268190
 WORDS = ["one", " two", " three", " four"]
 CUT = Fail(Failure(Cause.UPSTREAM_INTERRUPTED, "cut"))
 ANYONE = Model("tiny", (), retries=0, continues="any")

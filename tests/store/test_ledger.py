@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from riverrun.config import StoreConfig
 from riverrun.store.contract import Attempted, NoLedger, Reserved, Settled
-from riverrun.store.ledger import GROUP, LONGEST_NAME, LOST, LOST_AFTER, SHARED, SqliteLedger, ledger
+from riverrun.store.ledger import GROUP, LONGEST_NAME, LOST, LOST_AFTER, SqliteLedger, ledger
 from riverrun.store.schema import MEMORY
 from riverrun.store.sums import usage
 from tests import virtual
@@ -62,7 +62,7 @@ def test_rows_wait_for_each_other_and_the_first_ending_waits_for_nobody(file: Pa
         assert (kept.waiting, count(file, "attempt")) == (2, 0)
         await asyncio.sleep(GROUP + 0.001)
         assert (kept.waiting, count(file, "attempt")) == (0, 1)
-        await asyncio.sleep(SHARED)
+        await asyncio.sleep(GROUP)
         kept.reserve(reserved("b"))
         kept.settle(settled("a"))
         assert (kept.waiting, count(file, "reserve"), count(file, "settle")) == (0, 2, 1)
@@ -72,7 +72,7 @@ def test_rows_wait_for_each_other_and_the_first_ending_waits_for_nobody(file: Pa
 
 
 def test_endings_in_quick_succession_share_a_transaction(file: Path) -> None:
-    """A thousand a second: each is on disk in 20 ms, whatever comes meanwhile, and what waits at the end is written."""
+    """A thousand a second: each is on disk in 50 ms, whatever comes meanwhile, and what waits at the end is written."""
 
     async def main() -> list[int]:
         kept = SqliteLedger(file)
@@ -82,11 +82,11 @@ def test_endings_in_quick_succession_share_a_transaction(file: Path) -> None:
         for number in range(1000):
             whole(kept, f"c{number}")
             await asyncio.sleep(0.001)
-            assert kept.waiting <= 3 * 20
+            assert kept.waiting <= 3 * 50
         kept.close()
         return transactions
 
-    assert 45 <= len(virtual.run(main())) <= 55
+    assert 18 <= len(virtual.run(main())) <= 22
     assert [count(file, table) for table in ("reserve", "attempt", "settle")] == [1000, 1000, 1000]
 
 
@@ -103,7 +103,7 @@ def test_what_is_together_in_a_transaction_is_one_row(file: Path) -> None:
             kept.settle(settled("a", number))
         kept.attempt(attempted("late"))
         kept.settle(settled("early"))
-        await asyncio.sleep(SHARED)
+        await asyncio.sleep(GROUP)
         assert (kept.waiting, kept.open_attempts("early")) == (0, [])
         assert kept.open_attempts("late") == [attempted("late")]
         kept.close()
@@ -219,7 +219,7 @@ def test_a_row_that_fits_no_ledger_keeps_no_other_back(file: Path, unfit: Settle
         kept.reserve(reserved("a"))
         kept.settle(unfit)
         kept.settle(settled("a"))
-        await asyncio.sleep(SHARED)
+        await asyncio.sleep(GROUP)
         assert (kept.waiting, kept.dropped) == (0, 1)
         kept.close()
 

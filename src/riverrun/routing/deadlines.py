@@ -24,8 +24,11 @@ def given(usual: Deadlines, *settings: DeadlinesConfig) -> Deadlines:
     return usual
 
 
-def patient(target: Target, chat: Chat) -> Target:
-    """The target with the deadlines that hold for this request."""
-    if target.thinking is None or chat.request.reasoning_effort in SHALLOW:
-        return target
-    return msgspec.structs.replace(target, deadlines=target.thinking)
+def patient(targets: list[Target], chat: Chat) -> list[Target]:
+    """The targets with the deadlines that hold for this request."""
+    if chat.request.reasoning_effort in SHALLOW:
+        return targets
+    return [
+        target if target.thinking is None else msgspec.structs.replace(target, deadlines=target.thinking)
+        for target in targets
+    ]

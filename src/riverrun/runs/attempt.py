@@ -13,7 +13,7 @@ from riverrun.runs.watch import Watch
 from riverrun.stream.ask import Ask
 from riverrun.stream.continued import Seam
 from riverrun.stream.deltas import Delta
-from riverrun.stream.flow import Call, Cancelled, Ending, Refused
+from riverrun.stream.flow import Call, Ending, Refused
 from riverrun.stream.gate import Gate
 from riverrun.stream.tally import Tally
 from riverrun.stream.whole_calls import WholeCalls
@@ -29,10 +29,10 @@ class Owner(Protocol):
         """
 
     def ended(self, attempt: Attempt, ending: Ending) -> None:
-        """Exactly once, last; not for an attempt that was stopped."""
+        """Last, once: it is over by itself. `tally` has what it used."""
 
-    def settled(self, attempt: Attempt, ending: Ending) -> None:
-        """Exactly once, whoever ended it: `tally` has what it used."""
+    def stopped(self, attempt: Attempt) -> None:
+        """In place of `ended`: it was over when its owner stopped it. `tally` has what it used until then."""
 
 
 class Attempt:
@@ -100,7 +100,7 @@ class Attempt:
     def stop(self) -> None:
         """It is not wanted any more; nothing is said of its ending."""
         if not self._over:
-            self._owner.settled(self, Cancelled())
+            self._owner.stopped(self)
         call = self._call
         self._let_go()
         if call is not None:
@@ -125,7 +125,6 @@ class Attempt:
 
     def end(self, ending: Ending) -> None:
         if not self._over:
-            self._owner.settled(self, ending)
             self._let_go()
             self._owner.ended(self, ending)
 

@@ -9,18 +9,19 @@ import msgspec
 from riverrun.runs.metrics import Metrics
 from riverrun.store.contract import Attempted, Ledger, Reserved, Settled
 from riverrun.stream.ask import Ask
-from riverrun.stream.flow import Cancelled, Ending, Refused
+from riverrun.stream.flow import Cancelled, Ending, Finished, Refused
 from riverrun.stream.tally import Tally, Used, prompt_tokens
 
 FIRST_OF_OWNER = 1000
 """Numbers of attempts that each owner of a tape has for itself: a later one does not know all of an earlier one's."""
 
 
+NAMES: dict[type[Ending], str] = {Finished: "finished", Cancelled: "cancelled"}
+
+
 def named(ending: Ending) -> str:
     """An ending as the ledger and the log have it."""
-    if isinstance(ending, Refused):
-        return ending.failure.cause.name.lower()
-    return "cancelled" if isinstance(ending, Cancelled) else "finished"
+    return ending.failure.cause.name.lower() if isinstance(ending, Refused) else NAMES[type(ending)]
 
 
 class Books:
@@ -34,7 +35,8 @@ class Books:
     def begun(self, ask: Ask, tenant: str, client_request_id: str | None) -> Account:
         """A new run. It may only ask upstreams after this."""
         self._ledger.reserve(Reserved(ask.id, tenant, ask.chat.model, self._now()))
-        return self._account(ask, 1, client_request_id)
+        self.metrics.run_began()
+        return Account(self._ledger, self.metrics, self._now, ask, 0, client_request_id)
 
     def taken_over(self, ask: Ask, epoch: int, said: int, repeating: Container[str]) -> Account:
         """A run of another owner, whose attempts end here. Its answer has `said` deltas so far; nobody counted them.
@@ -42,7 +44,8 @@ class Books:
         The last attempt said what no settled one did; all of it, if it was at a target that is `repeating` an answer
         to go on with it.
         """
-        account = self._account(ask, epoch, None)
+        self.metrics.run_began()
+        account = Account(self._ledger, self.metrics, self._now, ask, (epoch - 1) * FIRST_OF_OWNER, None)
         left = self._ledger.open_attempts(ask.id)
         for attempt in left:
             new = said if attempt.target in repeating else said - self._ledger.completed(ask.id)
@@ -52,29 +55,16 @@ class Books:
             account.settle(attempt.number, "owner_died", used)
         return account
 
-    def _account(self, ask: Ask, epoch: int, client_request_id: str | None) -> Account:
-        self.metrics.run_began()
-        return Account(self._ledger, self.metrics, self._now, ask, (epoch - 1) * FIRST_OF_OWNER, client_request_id)
 
-
-class Account:
+class Account(msgspec.Struct, eq=False):
     """One run's."""
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        metrics: Metrics,
-        now: Callable[[], float],
-        ask: Ask,
-        number: int,
-        client_request_id: str | None,
-    ) -> None:
-        self._ledger = ledger
-        self._metrics = metrics
-        self._now = now
-        self._ask = ask
-        self._number = number
-        self._client_request_id = client_request_id
+    _ledger: Ledger
+    _metrics: Metrics
+    _now: Callable[[], float]
+    _ask: Ask
+    _number: int
+    _client_request_id: str | None
 
     def asked(self, target: str) -> int:
         """An upstream call goes out; returns its number."""

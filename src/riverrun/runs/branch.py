@@ -23,7 +23,7 @@ from riverrun.runs.attempt import Attempt, ours
 from riverrun.stream.ask import Ask
 from riverrun.stream.continued import Partial, Seam, partial, prefilled
 from riverrun.stream.deltas import Delta
-from riverrun.stream.flow import Ending, Finished, Refused
+from riverrun.stream.flow import Cancelled, Ending, Finished, Refused
 
 PATIENCE = 30.0
 """Seconds that a client waits in silence for a target that has no first-token deadline."""
@@ -33,13 +33,28 @@ PARTS = 1000
 """Added to a choice's number for the index of its part of a split branch: branches themselves have at most 128."""
 
 
-class Owner(Protocol):
-    """The run whose branch it is."""
+class Upstreams(Protocol):
+    """What a run needs of the process it runs in: the way to each target, and how the targets are."""
+
+    def backend(self, target: Target) -> Backend: ...
 
     def admitted(self, targets: list[Target]) -> set[str]:
         """The names of the targets that are not known to be down."""
 
-    def backend(self, target: Target) -> Backend: ...
+    def asked(self, target: Target) -> None: ...
+
+    def judged(self, target: Target, failure: Failure | None) -> None: ...
+
+    def takes_prefill(self, target: Target) -> bool:
+        """False for one that has refused to go on with an assistant's words before."""
+
+    def prefill_refused(self, target: Target) -> None: ...
+
+
+class Owner(Protocol):
+    """The run whose branch it is."""
+
+    upstreams: Upstreams
 
     def heard(self, attempt: Attempt, deltas: list[Delta]) -> None:
         """Raises Failure where they break the grammar."""
@@ -52,11 +67,6 @@ class Owner(Protocol):
 
     def judged(self, target: Target, failure: Failure | None) -> None:
         """How a target did: None when it said something."""
-
-    def takes_prefill(self, target: Target) -> bool:
-        """False for one that has refused to go on with an assistant's words before."""
-
-    def prefill_refused(self, target: Target) -> None: ...
 
     def payloads(self) -> list[bytes]:
         """What the client has seen."""
@@ -116,7 +126,7 @@ class Branch:
     def start(self) -> None:
         """Asks the first target."""
         targets = self._attempts.targets
-        self._go(self._attempts.first(self._owner.admitted(targets)), self._ask, None)
+        self._go(self._attempts.first(self._owner.upstreams.admitted(targets)), self._ask, None)
         if self._model.hedge_after is not None and len(targets) > 1:
             self._timers.append(self._loop.call_later(self._model.hedge_after, self._hedge))
 
@@ -151,10 +161,11 @@ class Branch:
         attempt.hearer = self._owner.heard
         attempt.hearer(attempt, deltas)
 
-    def settled(self, attempt: Attempt, ending: Ending) -> None:
-        self._owner.settled(attempt, ending)
+    def stopped(self, attempt: Attempt) -> None:
+        self._owner.settled(attempt, Cancelled())
 
     def ended(self, attempt: Attempt, ending: Ending) -> None:
+        self._owner.settled(attempt, ending)
         if attempt in self._live:
             self._live.remove(attempt)
         if attempt.spoke_at is not None:
@@ -189,7 +200,7 @@ class Branch:
         """Goes on after what the client has seen, for an attempt that broke off."""
         spoke = attempt.spoke_at is not None
         if attempt.ask.prefill and not spoke and not policy(failure).onward:
-            self._owner.prefill_refused(attempt.target)
+            self._owner.upstreams.prefill_refused(attempt.target)
             failure = self._first_failure or failure  # the refusal is of how we asked, and no client's fault
         if attempt.seam is not None and not attempt.seam.repeated and not attempt.ask.prefill:
             self._no_repeating = True  # it did not come to where the first answer broke: the next rung may
@@ -228,7 +239,7 @@ class Branch:
         if own and target.deterministic and not self._no_repeating:
             return "verify"
         alike = self._model.continues == "any" or target.label == self._began_with.label
-        able = alike and self._owner.takes_prefill(target) and _can_prefill(target, self._ask, so_far)
+        able = alike and self._owner.upstreams.takes_prefill(target) and _can_prefill(target, self._ask, so_far)
         return "prefill" if able else None
 
     def _split(self, failure: Failure, attempt: Attempt | None = None) -> None:
@@ -265,7 +276,7 @@ class Branch:
         attempt = Attempt(self, target, ask, seam, number=number, source=source, whole_calls=self._model.whole_calls)
         self._live.append(attempt)
         try:
-            attempt.start(self._owner.backend(target))
+            attempt.start(self._owner.upstreams.backend(target))
         except Exception:
             self._give_up()
             raise
@@ -289,7 +300,7 @@ class Branch:
         return (target.deadlines.first_token or PATIENCE) - (self._loop.time() - self._silent_since)
 
     def _admitted(self) -> set[str]:
-        return self._owner.admitted(self._attempts.everyone())
+        return self._owner.upstreams.admitted(self._attempts.everyone())
 
     def _told(self) -> Failure:
         """The original failure, with every attempt."""
@@ -307,7 +318,8 @@ class Branch:
     def _end(self, ending: Ending) -> None:
         if self.ending is None:
             self.ending = ending
-            self.stop()
+            if self._live or self._timers:
+                self.stop()
             self._owner.ended(self, ending)
 
 

@@ -1,5 +1,7 @@
 """What the runs of this process did, as numbers for Prometheus. Counted per request and per attempt, never per chunk.
 
+A request only notes, in plain numbers; the library is told when somebody looks: it takes 30 calls for each request.
+
 Knows no tenant, key, prompt or address, so that none can get out (SEC14); and no HTTP. With PROMETHEUS_MULTIPROC_DIR
 set before this is imported, the numbers are those of all processes that share the folder.
 """
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Protocol, TypeVar
 
@@ -50,6 +53,12 @@ LOOK = 1.0
 """Seconds in which one of several processes tells how it stands, while anything happens in it. One that is alone tells
 it when it is asked."""
 
+MOST_NOTED = 512
+"""Runs of which the library is told at once, in about 2 ms: memory has its bound where nobody looks."""
+
+LONGEST_NAME = 256
+"""Characters of a model's name with which it is noted for later: clients make them up."""
+
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, which nobody reads
 
 
@@ -88,7 +97,7 @@ class Series(dict[tuple[str, ...], T]):
 
 class Metrics:
     """One application's numbers. `standing` is asked at each scrape, and every `LOOK` seconds in one of several
-    processes."""
+    processes; so much of its numbers is lost if that one is killed."""
 
     def __init__(self, labels: Labels, standing: Callable[[], Standing] = Standing) -> None:
         own = CollectorRegistry()
@@ -97,6 +106,11 @@ class Metrics:
         self._dropped_before = 0
         self._now_running = 0
         self._looking: asyncio.TimerHandle | None = None
+        self._noted = 0  # runs that the library was not told of; and what of them, by names as they came:
+        self._runs: defaultdict[tuple[str, str], list[float]] = defaultdict(list)  # seconds, by model and ending
+        self._firsts: defaultdict[str, list[float]] = defaultdict(list)  # seconds, by model
+        self._calls: defaultdict[tuple[str, Cause | None], int] = defaultdict(int)  # by target and cause
+        self._used: defaultdict[tuple[str, Source], list[int]] = defaultdict(_no_tokens)  # by model and who counted
         self._states: dict[str, State] = {}  # of breakers, as they were told last
         self._requests = _counter("riverrun_requests", "Requests by how they ended.", own, ("model", "ending"))
         self._tokens = _counter(
@@ -135,18 +149,19 @@ class Metrics:
     def run_began(self) -> None:
         """An answer is being made; `run_ended` follows exactly once."""
         self._now_running += 1
-        if self._several:
+        if self._several and self._looking is None:
             self._look_soon()
 
     def run_ended(self, model: str, ending: str, seconds: float, first_content: float | None = None) -> None:
         """`model` as it was asked for, `ending` as in the ledger. Times are from the request; None: no content came."""
-        label = self._labels.model(model)
         self._now_running -= 1
-        self._requests[label, ending if ending in ENDINGS else OTHER].inc()
-        self._whole[(label,)].observe(seconds)
+        self._runs[model, ending].append(seconds)
         if first_content is not None:
-            self._first[(label,)].observe(first_content)
-        if self._several:
+            self._firsts[model].append(first_content)
+        self._noted += 1
+        if self._noted >= MOST_NOTED or len(model) > LONGEST_NAME:
+            self._tell_noted()
+        if self._several and self._looking is None:
             self._look_soon()
 
     def refused(self, cause: Cause) -> None:
@@ -155,31 +170,56 @@ class Metrics:
 
     def attempt_ended(self, target: str, cause: Cause | None = None) -> None:
         """An upstream call is over; None: it did not fail."""
-        self._attempts[self._labels.target(target), FINE if cause is None else cause.name.lower()].inc()
+        self._calls[target, cause] += 1
+        if self._several and self._looking is None:
+            self._look_soon()
 
     def settled(self, model: str, source: Source, prompt_tokens: int, completion_tokens: int) -> None:
         """What an attempt used, as its row in the ledger has it."""
-        label = self._labels.model(model)
-        self._tokens[label, "in", source].inc(prompt_tokens)
-        self._tokens[label, "out", source].inc(completion_tokens)
+        used = self._used[model, source]
+        used[0] += prompt_tokens
+        used[1] += completion_tokens
 
     def text(self) -> bytes:
         """All numbers in Prometheus's text format (CONTENT_TYPE)."""
-        self._look()
+        self.tell()
         return generate_latest(self._registry)
 
-    def _look_soon(self) -> None:
-        """Once for all that happens meanwhile; at once where no loop runs."""
-        if self._looking is None:
-            try:
-                self._looking = asyncio.get_running_loop().call_later(LOOK, self._look)
-            except RuntimeError:
-                self._look()
-
-    def _look(self) -> None:
+    def tell(self) -> None:
+        """Everything that was noted, and how the process stands: now, because somebody looks, or nobody will again."""
         if self._looking is not None:
             self._looking.cancel()
             self._looking = None
+        self._tell_noted()
+        self._tell_standing()
+
+    def _tell_noted(self) -> None:
+        """Under the labels that hold now."""
+        labels = self._labels
+        for (model, ending), times in self._runs.items():
+            label = labels.model(model)
+            self._requests[label, ending if ending in ENDINGS else OTHER].inc(len(times))
+            _observe(self._whole[(label,)], times)
+        for model, times in self._firsts.items():
+            _observe(self._first[(labels.model(model),)], times)
+        for (target, cause), count in self._calls.items():
+            self._attempts[labels.target(target), FINE if cause is None else cause.name.lower()].inc(count)
+        for (model, source), (prompt, completion) in self._used.items():
+            label = labels.model(model)
+            self._tokens[label, "in", source].inc(prompt)
+            self._tokens[label, "out", source].inc(completion)
+        for noted in (self._runs, self._firsts, self._calls, self._used):
+            noted.clear()
+        self._noted = 0
+
+    def _look_soon(self) -> None:
+        """Once for all that happens meanwhile; at once where no loop runs."""
+        try:
+            self._looking = asyncio.get_running_loop().call_later(LOOK, self.tell)
+        except RuntimeError:
+            self.tell()
+
+    def _tell_standing(self) -> None:
         now = self._standing()
         self._running.set(self._now_running)
         self._tapes.set(now.tapes)
@@ -193,6 +233,17 @@ class Metrics:
                 self._states[target] = state
                 for each in STATES:
                     self._breakers[target, each].set(each == state)
+
+
+def _no_tokens() -> list[int]:
+    """Of the prompt, of the completion."""
+    return [0, 0]
+
+
+def _observe(metric: Histogram, times: list[float]) -> None:
+    observe = metric.observe
+    for each in times:
+        observe(each)
 
 
 def _counter(name: str, about: str, registry: CollectorRegistry, labels: tuple[str, ...]) -> Series[Counter]:

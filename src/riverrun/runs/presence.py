@@ -8,19 +8,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import msgspec
+
 from riverrun.tapes.contract import Policy
 
 
-class Presence:
+class Presence(msgspec.Struct, eq=False):
     """`gone` is called once it is clear that nobody will read on. `grace` is in seconds."""
 
-    __slots__ = ("_gone", "_grace", "_policy", "_timer")
-
-    def __init__(self, policy: Policy, grace: float, gone: Callable[[], None]) -> None:
-        self._policy = policy
-        self._grace = grace
-        self._gone = gone
-        self._timer: asyncio.TimerHandle | None = None
+    _policy: Policy
+    _grace: float
+    _gone: Callable[[], None]
+    _timer: asyncio.TimerHandle | None = None
 
     def joined(self) -> None:
         """A reader is there: a timer stops."""
@@ -43,7 +42,8 @@ class Presence:
 
     def over(self) -> None:
         """The answer has ended: nobody is waited for any more."""
-        self.joined()
+        if self._timer is not None:
+            self.joined()
         self._policy = "finish"
         self._gone = _nothing
 

@@ -11,25 +11,23 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Protocol
 
 import msgspec
 
-from riverrun.backends.contract import Backend
 from riverrun.failures import Failure
 from riverrun.routing.attempts import Attempts
 from riverrun.routing.model import Model
 from riverrun.routing.target import Target
 from riverrun.runs.attempt import Attempt, ours
 from riverrun.runs.books import Account
-from riverrun.runs.branch import Branch
+from riverrun.runs.branch import Branch, Upstreams
 from riverrun.runs.takeover import Broken
 from riverrun.stream.ask import Ask
 from riverrun.stream.assembler import Assembler
 from riverrun.stream.deltas import Delta
 from riverrun.stream.flow import Cancelled, Ending, Finished, Refused
 from riverrun.tapes.contract import Committed, OwnTape
-from riverrun.wire.chunk import CompletionUsage
+from riverrun.wire.chunk import CompletionUsage, Identity
 from riverrun.wire.errors import error_body
 
 log = logging.getLogger("riverrun.runs")
@@ -53,28 +51,11 @@ class Outcome(msgspec.Struct, frozen=True):
     limited: bool = False
 
 
-class Upstreams(Protocol):
-    """What a run needs of the process it runs in: the way to each target, and how the targets are."""
-
-    def backend(self, target: Target) -> Backend: ...
-
-    def admitted(self, targets: list[Target]) -> set[str]: ...
-
-    def asked(self, target: Target) -> None: ...
-
-    def judged(self, target: Target, failure: Failure | None) -> None: ...
-
-    def takes_prefill(self, target: Target) -> bool: ...
-
-    def prefill_refused(self, target: Target) -> None: ...
-
-
 class Run:
     """Answers `ask` onto `tape`. `over` is told once, last, how it went; `outcome` is for it to fill."""
 
     __slots__ = (
         "_account",
-        "_assembler",
         "_began",
         "_branches",
         "_ending",
@@ -83,10 +64,11 @@ class Run:
         "_model",
         "_over",
         "_target",
-        "_upstreams",
         "ask",
+        "assembler",
         "outcome",
         "tape",
+        "upstreams",
     )
 
     def __init__(
@@ -102,8 +84,8 @@ class Run:
         self.ask = ask
         self.tape = tape
         self._model = model
-        self._assembler = assembler
-        self._upstreams = upstreams
+        self.assembler = assembler
+        self.upstreams = upstreams
         self._account = account
         self._over = over
         self._loop = asyncio.get_running_loop()
@@ -114,39 +96,32 @@ class Run:
         self._ending: Ending | None = None  # how it ends, or has ended
         self._branches: list[Branch] = []
 
-    @property
-    def signed(self) -> bool:
-        """Whether the answer has signed thoughts, which must come back with what it asked for."""
-        return self._assembler.signed
-
     def start(self, asks: Sequence[Ask], attempts: Sequence[Attempts], taken_over: Broken | None = None) -> None:
         """Asks the first targets; `asks` and `attempts` are its branches', one each.
 
         `taken_over`: why another owner's run ended; this one goes on with what is on the tape.
         """
-        self._branches = [
-            Branch(self, index, ask, self._model, each)
-            for index, (ask, each) in enumerate(zip(asks, attempts, strict=True))
-        ]
+        for index, ask in enumerate(asks):
+            self._branches.append(Branch(self, index, ask, self._model, attempts[index]))
         try:
-            for branch, ask in zip(list(self._branches), asks, strict=True):
-                if self._ending is None:
-                    self._begin(branch, ask, taken_over)
+            for branch in tuple(self._branches):
+                if self._ending is not None:
+                    break
+                if taken_over is None or taken_over.facts is None:
+                    branch.start()
+                else:
+                    self._take_over(branch, asks[branch.index], taken_over.facts, taken_over.failure)
         except Exception:
             log.exception("a run failed by a fault of ours")
             self._end(Refused(ours()))
 
-    def _begin(self, branch: Branch, ask: Ask, taken_over: Broken | None) -> None:
-        facts = taken_over.facts if taken_over is not None else None
-        if taken_over is None or facts is None:
-            branch.start()
-            return
+    def _take_over(self, branch: Branch, ask: Ask, facts: Committed, failure: Failure) -> None:
         if self._first_content is None:
             self._first_content, self._target = 0.0, facts.target
             if self.tape.facts is None:
                 self.tape.commit(facts)
         if self.unfinished(ask.choices):
-            branch.take_over(facts.target, taken_over.failure)
+            branch.take_over(facts.target, failure)
         else:
             branch.ending = Finished()
             self.ended(branch, branch.ending)
@@ -161,14 +136,8 @@ class Run:
 
     # What its branches ask and say; `heard` comes from the socket's read callback.
 
-    def backend(self, target: Target) -> Backend:
-        return self._upstreams.backend(target)
-
-    def admitted(self, targets: list[Target]) -> set[str]:
-        return self._upstreams.admitted(targets)
-
     def asked(self, target: Target) -> int:
-        self._upstreams.asked(target)
+        self.upstreams.asked(target)
         return self._account.asked(target.name)
 
     def settled(self, attempt: Attempt, ending: Ending) -> None:
@@ -177,28 +146,22 @@ class Run:
     def judged(self, target: Target, failure: Failure | None) -> None:
         if failure is not None and self._first_content is None:
             self._target = target.name
-        self._upstreams.judged(target, failure)
-
-    def takes_prefill(self, target: Target) -> bool:
-        return self._upstreams.takes_prefill(target)
-
-    def prefill_refused(self, target: Target) -> None:
-        self._upstreams.prefill_refused(target)
+        self.upstreams.judged(target, failure)
 
     def payloads(self) -> list[bytes]:
         return self.tape.payloads()
 
     def unfinished(self, choices: tuple[int, ...]) -> tuple[int, ...]:
-        return self._assembler.unfinished(choices)
+        return self.assembler.unfinished(choices)
 
     def spent(self, tokens: int) -> None:
-        self._assembler.spent += tokens
+        self.assembler.spent += tokens
 
     def heard(self, attempt: Attempt, deltas: list[Delta]) -> None:
         """The steady path of a stream: it is short on purpose."""
         if self._ending is not None:
             return
-        assembler = self._assembler
+        assembler = self.assembler
         if not assembler.committed:
             self._introduce(attempt.target)
         try:
@@ -232,9 +195,8 @@ class Run:
     def _introduce(self, target: Target) -> None:
         """The first to say something gives the stream its name; the upstream's own word comes with its deltas."""
         self._target = target.name
-        self._assembler.identity = msgspec.structs.replace(
-            self._assembler.identity, model=target.model, system_fingerprint=target.fingerprint
-        )
+        known = self.assembler.identity
+        self.assembler.identity = Identity(known.id, known.created, target.model, target.fingerprint)
 
     def _end(self, ending: Ending) -> None:
         """By its branches, or by a fault of ours."""
@@ -248,12 +210,18 @@ class Run:
             self._loop.call_soon(self._close)
 
     def _close(self) -> None:
-        """Stops what still runs, writes the tail of the tape, and tells how it went. Happens once, whatever happens."""
+        """Stops what still runs, writes the tail of the tape, and tells how it went. Happens once, whatever happens.
+
+        Branches know their run, and it lets go of them, so that no collector has to find either.
+        """
         assert self._ending is not None
         ending, usage = self._ending, None
+        branches, self._branches = self._branches, []
         try:
-            self._stop()
-            usage = self._assembler.usage if self._assembler.committed else None
+            for branch in branches:
+                if branch.ending is None:
+                    branch.stop()
+            usage = self.assembler.usage if self.assembler.committed else None
             ending = self._written(ending, usage)
         except Exception:
             log.exception("a run failed by a fault of ours")
@@ -263,22 +231,16 @@ class Run:
         finally:
             seconds = self._loop.time() - self._began
             self._account.over(ending, seconds, self._first_content)
-            limited = isinstance(ending, Finished) and self._assembler.limited
+            limited = isinstance(ending, Finished) and self.assembler.limited
             self._over(
                 self, Outcome(self.ask, self._target, ending, usage, self._first_content, seconds, limited=limited)
             )
-
-    def _stop(self) -> None:
-        """Branches know their run, and it lets go of them, so that no collector has to find either."""
-        branches, self._branches = self._branches, []
-        for branch in branches:
-            branch.stop()
 
     def _written(self, ending: Ending, usage: CompletionUsage | None) -> Ending:
         """The tail of the tape: the last chunks of an answer that is complete, or the error frame. Returns its end."""
         if isinstance(ending, Finished):
             try:
-                self.tape.append(self._assembler.finish())
+                self.tape.append(self.assembler.finish())
             except Failure as failure:
                 ending = Refused(failure)
         if isinstance(ending, Refused):

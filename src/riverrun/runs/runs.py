@@ -16,12 +16,13 @@ from riverrun.routing.deadlines import patient
 from riverrun.routing.model import Model
 from riverrun.runs import takeover
 from riverrun.runs.books import Account, Books
+from riverrun.runs.branch import Upstreams
 from riverrun.runs.branches import branches
 from riverrun.runs.ear import Ear
 from riverrun.runs.intent import Habits, Intent
 from riverrun.runs.presence import Presence
 from riverrun.runs.retries import Retries
-from riverrun.runs.run import Outcome, Run, Upstreams, tell
+from riverrun.runs.run import Outcome, Run, tell
 from riverrun.runs.takeover import Broken
 from riverrun.runs.thoughts import Thoughts, lacks_thoughts
 from riverrun.stream.ask import Ask
@@ -58,6 +59,15 @@ class Grant(msgspec.Struct, frozen=True):
 def draining() -> Failure:
     """What a request hears that comes while the server ends."""
     return Failure(Cause.OVERLOADED, "This server is shutting down; ask again in a moment.", retry_after=1.0)
+
+
+def unknown(model: str) -> Failure:
+    """What a request hears for a model that is not here."""
+    return Failure(
+        Cause.UNKNOWN_MODEL,
+        f"The model `{model}` does not exist or you do not have access to it. "
+        "GET /v1/models lists those that answer here.",
+    )
 
 
 class Begun(msgspec.Struct, frozen=True):
@@ -114,7 +124,9 @@ class Runs:
         """Starts the answer and returns the tape that it is written to; or the tape of an earlier request's answer,
         where `intent` names it. `raw` is the request's body. Raises Failure where nobody can answer.
         """
-        model = self._model(chat.model)
+        model = self._models(chat.model)
+        if model is None:
+            raise unknown(chat.model)
         content = digest(chat.body) if intent.key is not None or self._retries is not None else ""
         if self._retries is not None and intent.key is None and intent.retries:
             tape = await self._retries.joined(grant.tenant, content)
@@ -159,6 +171,7 @@ class Runs:
         await self.idle()
         if self._leaving is None:
             await self._tapes.close()
+        self._books.metrics.tell()
 
     def adopt(self, tape: OwnTape) -> Listener:
         """Goes on with an answer whose owner has died, where its model still can; else it ends with an error."""
@@ -199,7 +212,9 @@ class Runs:
         """A run that goes on with this tape, of which `said` deltas were said."""
         chat = await self.thoughts.completed(tape.head.tenant, ask.chat)
         ask = msgspec.structs.replace(ask, chat=chat)
-        model = self._model(chat.model)
+        model = self._models(chat.model)
+        if model is None:
+            raise unknown(chat.model)
         asks, attempts = self._branches(ask, model)
         payloads = tape.payloads()
         assembler = self._restored(tape, payloads, chat)
@@ -220,7 +235,7 @@ class Runs:
     ) -> Begun | Taken:
         if lacks_thoughts(chat):
             chat = await self.thoughts.completed(grant.tenant, chat)
-        ask = Ask(chat, f"chatcmpl-{self._random.getrandbits(128):032x}", int(self._now()), grant.caller)
+        ask = Ask(chat, "chatcmpl-" + self._random.randbytes(16).hex(), int(self._now()), grant.caller)
         asks, attempts = self._branches(ask, model)
         store = bool(chat.request.store)
         policy = self._habits.policy(intent, store=store)
@@ -264,7 +279,7 @@ class Runs:
         self._runs.pop(run).over()
         key_is_ours = bool(run.tape.head.key) and self._leaving is None  # else it is theirs who go on with the answer
         forgets = key_is_ours and outcome.first_content is None  # nothing was generated: it is free for another try
-        remembers = isinstance(outcome.ending, Finished) and run.signed
+        remembers = isinstance(outcome.ending, Finished) and run.assembler.signed
         if forgets or remembers:
             self._do(self._after(run, outcome, forgets=forgets, remembers=remembers))
         else:
@@ -287,26 +302,15 @@ class Runs:
         self._busy.add(task)
         task.add_done_callback(self._busy.discard)
 
-    def _model(self, name: str) -> Model:
-        model = self._models(name)
-        if model is None:
-            raise Failure(
-                Cause.UNKNOWN_MODEL,
-                f"The model `{name}` does not exist or you do not have access to it. "
-                "GET /v1/models lists those that answer here.",
-            )
-        return model
-
     def _branches(self, ask: Ask, model: Model) -> tuple[list[Ask], list[Attempts]]:
-        everyone = targets = [patient(target, ask.chat) for target in model.order(self._random)]
+        everyone = targets = patient(model.order(self._random), ask.chat)
         fallbacks = model.fallbacks
         if fallbacks:
-            fallbacks = {
-                cause: tuple(patient(target, ask.chat) for target in named) for cause, named in fallbacks.items()
-            }
+            fallbacks = {cause: tuple(patient(list(named), ask.chat)) for cause, named in fallbacks.items()}
             everyone = [*targets, *chain.from_iterable(fallbacks.values())]
         asks = branches(ask, everyone, self._random)
-        return asks, [Attempts(targets, model.retries, self._random, fallbacks) for _ in asks]
+        attempts = Attempts(targets, model.retries, self._random, fallbacks)
+        return asks, [attempts] if len(asks) == 1 else [attempts.copy() for _ in asks]
 
     def _plan(self, chat: Chat) -> Plan:
         return Plan(

@@ -78,7 +78,10 @@ class Thoughts:
 
 def lacks_thoughts(chat: Chat) -> bool:
     """Whether any of its messages calls tools and does not say what was thought before: most requests have none."""
-    return any("tool_calls" in message and _calls(message) for message in _messages(chat))
+    for message in cast("list[JsonObject]", chat.body["messages"]):
+        if "tool_calls" in message and _calls(message):
+            return True
+    return False
 
 
 def _messages(chat: Chat) -> list[JsonObject]:

@@ -54,9 +54,9 @@ Entry = Reserved | Attempted | Settled
 
 
 class Ledger(Protocol):
-    """Rows are on disk 50 ms after they came at the latest, and with `settle`: at once where the ledger has been quiet,
-    20 ms after its last transaction where it is busy. So much can be lost by `kill -9`, and no more: a `settle` that is
-    lost leaves its attempt open, which whoever takes the run over settles, or `settle_lost`."""
+    """Rows are on disk 50 ms after they came at the latest, and with `settle` at once where the ledger has been quiet
+    for so long. So much can be lost by `kill -9`, and no more: a `settle` that is lost leaves its attempt open, which
+    whoever takes the run over settles, or `settle_lost`."""
 
     @property
     def dropped(self) -> int:

@@ -71,27 +71,19 @@ class Plan(msgspec.Struct, frozen=True):
     pad: Callable[[int], str] | None = None
 
 
-class _Choice:
+class _Choice(msgspec.Struct, eq=False):
     """What must be remembered of a choice to keep its grammar."""
 
-    __slots__ = ("_calls", "annotations", "finished", "signatures")
+    made: Calls | None = None
+    annotations: int = 0
+    signatures: int = 0
+    finished: bool = False
 
-    def __init__(self) -> None:
-        self._calls: Calls | None = None
-        self.annotations = 0
-        self.signatures = 0
-        self.finished = False
-
-    @property
     def calls(self) -> Calls:
         """Made when the first one comes: most choices have none, and a stream that waits is held small."""
-        if self._calls is None:
-            self._calls = Calls()
-        return self._calls
-
-    @property
-    def called(self) -> bool:
-        return self._calls is not None and len(self._calls) > 0
+        if self.made is None:
+            self.made = Calls()
+        return self.made
 
 
 class Assembler:
@@ -148,6 +140,8 @@ class Assembler:
     @property
     def usage(self) -> CompletionUsage:
         """What the answer cost so far: the upstream's count, or an estimate where it gave none."""
+        if len(self._usage) == 1 and not self.inherited:  # nearly always
+            return combined(list(self._usage.values()), self.spent)
         if self._usage:
             calls = [self._usage[source] for source in sorted(self._usage)]
             return combined(calls + self.inherited, self.spent)
@@ -174,14 +168,15 @@ class Assembler:
 
     def finish(self) -> list[bytes]:
         """The tail of a stream whose every choice has finished: the usage chunk if asked for, and [DONE]."""
-        missing = [index for index, choice in enumerate(self._choices) if not choice.finished]
-        if missing:
-            raise Failure(
-                Cause.UPSTREAM_INTERRUPTED,
-                f"The upstream ended its answer before it was complete (choice {missing[0]} has no finish_reason).",
-            )
-        due = self.plan.include_usage and not self.counted
-        return [*([self._writer.usage(self.usage)] if due else []), DONE]
+        for index, choice in enumerate(self._choices):
+            if not choice.finished:
+                raise Failure(
+                    Cause.UPSTREAM_INTERRUPTED,
+                    f"The upstream ended its answer before it was complete (choice {index} has no finish_reason).",
+                )
+        if self.plan.include_usage and not self.counted:
+            return [self._writer.usage(self.usage), DONE]
+        return [DONE]
 
     # One step per kind of delta. Each appends whole payloads to `pushed`.
 
@@ -223,11 +218,11 @@ class Assembler:
 
     def _tool_open(self, delta: ToolOpen) -> None:
         choice = self._say(delta)
-        self._fragments(delta.choice, choice.calls.open(delta))
+        self._fragments(delta.choice, choice.calls().open(delta))
 
     def _tool_args(self, delta: ToolArgs) -> None:
         choice = self._say(delta)
-        self._fragments(delta.choice, choice.calls.argue(delta))
+        self._fragments(delta.choice, choice.calls().argue(delta))
 
     def _annotation(self, delta: Annotation) -> None:
         choice = self._say(delta)
@@ -249,12 +244,14 @@ class Assembler:
     def _finish(self, delta: Finish) -> None:
         choice = self._say(delta)
         reason = delta.reason
-        if choice.called:
-            self._fragments(delta.choice, choice.calls.close(reason))
+        calls = choice.made
+        called = calls is not None and len(calls) > 0
+        if calls is not None and called:
+            self._fragments(delta.choice, calls.close(reason))
         choice.finished = True
         del self._speaking[delta.choice]
         self.limited = self.limited or reason == "length"
-        if choice.called and reason in CALLED:
+        if called and reason in CALLED:
             reason = "function_call" if self.plan.functions else "tool_calls"  # T10, T13
         self.pushed.append(self._writer.delta(delta.choice, b"", finish_reason=REASONS[reason]))
 

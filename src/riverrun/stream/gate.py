@@ -13,14 +13,11 @@ from riverrun.stream.deltas import Delta, Open, Reasoning, Refusal, Text, Usage
 QUIET = frozenset({Open, Usage})
 
 
-class Gate:
+class Gate(msgspec.Struct, eq=False):
     """Holds the deltas of one upstream call back until one of them commits."""
 
-    __slots__ = ("_held", "open")
-
-    def __init__(self) -> None:
-        self.open = False
-        self._held: list[Delta] = []
+    open: bool = False
+    _held: list[Delta] = []
 
     def passed(self, deltas: list[Delta]) -> list[Delta]:
         """The deltas that may go on, with those that were held before them."""
@@ -28,7 +25,7 @@ class Gate:
             return deltas
         self._held += deltas
         for delta in deltas:
-            if commits(delta):
+            if type(delta) not in QUIET and commits(delta):
                 self.open = True
                 held, self._held = self._held, []
                 return held

@@ -9,7 +9,7 @@ import msgspec
 
 from riverrun.failures import bad_request
 from riverrun.wire.jsonvalue import JsonValue
-from riverrun.wire.messages import AssistantMessage, FunctionMessage, Message
+from riverrun.wire.messages import AssistantMessage, FunctionMessage
 from riverrun.wire.request import Chat, ChatRequest
 
 Body = dict[str, JsonValue]
@@ -18,11 +18,13 @@ Body = dict[str, JsonValue]
 def is_legacy(chat: Chat) -> bool:
     """Whether any part of the request uses the deprecated words."""
     request = chat.request
-    return (
-        request.functions is not None
-        or request.function_call is not None
-        or any(map(_is_legacy_message, request.messages))
-    )
+    if request.functions is not None or request.function_call is not None:
+        return True
+    for message in request.messages:
+        kind = type(message)
+        if kind is FunctionMessage or (isinstance(message, AssistantMessage) and message.function_call is not None):
+            return True
+    return False
 
 
 def modern(chat: Chat) -> Chat:
@@ -78,9 +80,3 @@ def _call_id(called: dict[str, str], message: FunctionMessage, index: int) -> st
             f"messages.[{index}].role",
         )
     return called[message.name]
-
-
-def _is_legacy_message(message: Message) -> bool:
-    return isinstance(message, FunctionMessage) or (
-        isinstance(message, AssistantMessage) and message.function_call is not None
-    )

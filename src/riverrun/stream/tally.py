@@ -27,15 +27,12 @@ class Used(msgspec.Struct, frozen=True):
     source: Literal["provider", "counted", "estimated"] = "counted"
 
 
-class Tally:
+class Tally(msgspec.Struct, eq=False):
     """Counts as the deltas come."""
 
-    __slots__ = ("letters", "said", "usage")
-
-    def __init__(self) -> None:
-        self.said = 0
-        self.letters = 0
-        self.usage: Usage | None = None
+    said: int = 0
+    letters: int = 0
+    usage: Usage | None = None
 
     def count(self, deltas: list[Delta]) -> None:
         said = letters = 0

@@ -17,8 +17,9 @@ def combined(calls: list[Usage], spent: int = 0) -> CompletionUsage:
     that nearly all of the prompt had been cached before this request.
     """
     first = calls[0]
-    if len(calls) == 1 and not spent:
-        return _of_one(first)
+    if len(calls) == 1 and not spent:  # nearly every answer: its counts as they are
+        prompt, completion = first.prompt_tokens, first.completion_tokens
+        return CompletionUsage(prompt, completion, prompt + completion, first.prompt_details, first.completion_details)
     prompt = max(1, first.prompt_tokens - spent) if spent else first.prompt_tokens
     completion = sum(call.completion_tokens for call in calls) + spent
     return CompletionUsage(
@@ -28,12 +29,6 @@ def combined(calls: list[Usage], spent: int = 0) -> CompletionUsage:
         prompt_tokens_details=first.prompt_details,
         completion_tokens_details=_added(call.completion_details for call in calls),
     )
-
-
-def _of_one(call: Usage) -> CompletionUsage:
-    """Nearly every answer takes one call: its counts as they are."""
-    prompt, completion = call.prompt_tokens, call.completion_tokens
-    return CompletionUsage(prompt, completion, prompt + completion, call.prompt_details, call.completion_details)
 
 
 def estimated(prompt_characters: int, deltas: int) -> CompletionUsage:

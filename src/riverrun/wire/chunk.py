@@ -160,8 +160,8 @@ class Writer:
     def text(self, choice: int, content: bytes) -> bytes:
         """The commonest chunk: `content` (a JSON string literal) and nothing else."""
         if choice >= len(self._before_text):
-            more = range(len(self._before_text), choice + 1)
-            self._before_text += tuple(self._head + b'{"index":%d,"delta":{"content":' % each for each in more)
+            for each in range(len(self._before_text), choice + 1):
+                self._before_text += (self._head + b'{"index":%d,"delta":{"content":' % each,)
         chunk = self._before_text[choice] + content + self._after_text
         return chunk if self._pad is None else self._obfuscated(chunk)
 
