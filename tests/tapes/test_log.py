@@ -14,18 +14,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riverrun.failures import Cause, Failure
-from riverrun.stream.flow import Cancelled, Finished
+from riverrun.stream.flow import Cancelled, Ending, Finished
 from riverrun.tapes.blocks import SETTLED, Blocks
 from riverrun.tapes.contract import Committed, Signal
-from riverrun.tapes.own import InMemory, Own
+from riverrun.tapes.own import Done, Own
 from riverrun.tapes.spill import Spill
-from riverrun.wire.chunk import DONE
+from riverrun.wire.chunk import DONE, CompletionUsage
 from tests.tapes.contract import expected
 from tests.tapes.reader import ANSWER, Ears, Reader, head
 
 
 def tape() -> Own:
-    return Own(head(), Blocks(), InMemory(), Ears(), lambda own: None)
+    return Own(head(), Blocks(), None, Ears(), lambda own: None)
 
 
 @given(
@@ -78,7 +78,7 @@ def test_a_reader_may_leave_while_it_is_fed() -> None:
     asyncio.run(main())
 
 
-class _Late(InMemory):
+class _Late:
     """Durable once the test says so."""
 
     def __init__(self) -> None:
@@ -86,6 +86,12 @@ class _Late(InMemory):
 
     def block(self, block: bytes, last: int, grown: Callable[[bytes, int], None]) -> None:
         self.waiting.append(partial(grown, block, last))
+
+    def commit(self, facts: Committed, began: Callable[[Committed], None]) -> None:
+        raise AssertionError("nothing is committed")
+
+    def close(self, ending: Ending, usage: CompletionUsage | None, done: Done) -> None:
+        raise AssertionError("nothing is closed")
 
 
 def test_what_spilled_before_it_was_durable_is_not_read_before() -> None:
@@ -174,7 +180,7 @@ def test_what_is_over_goes_without_the_collector(leaves_first: bool) -> None:
 
     class Run:
         def __init__(self) -> None:
-            self.tape = Own(head(), Blocks(), InMemory(), self.hear, lambda own: None)
+            self.tape = Own(head(), Blocks(), None, self.hear, lambda own: None)
 
         def hear(self, signal: Signal) -> None:
             """As a run hears its tape."""
