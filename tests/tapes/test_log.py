@@ -211,3 +211,45 @@ def test_what_is_over_goes_without_the_collector(leaves_first: bool) -> None:
         asyncio.run(main())
     finally:
         gc.enable()
+
+
+def test_who_attends_is_a_reader_that_is_told_only_the_end() -> None:
+    async def main() -> None:
+        ears, told = Ears(), list[str]()
+        it = Own(head(), Blocks(), None, ears, lambda own: None)
+        reader = Reader().on(it)
+
+        def over() -> None:
+            told.append("over")
+
+        def other() -> None:
+            told.append("other")
+
+        it.attend(over)
+        it.attend(other)
+        reader.following.leave()
+        assert it.read
+        it.append([b"a"])
+        it.absent(other)
+        it.absent(other)  # it has gone already
+        assert (ears.heard, told) == (["joined"], [])
+        it.close(Finished(), None)
+        assert told == ["over"]
+        it.absent(over)
+        assert (it.read, ears.heard) == (False, ["joined"])
+        it.attend(other)
+        assert told == ["over", "other"]
+
+    asyncio.run(main())
+
+
+def test_an_answer_is_left_when_nobody_attends_any_more() -> None:
+    async def main() -> None:
+        ears = Ears()
+        it = Own(head(), Blocks(), None, ears, lambda own: None)
+        over = list[None]().clear
+        it.attend(over)
+        it.absent(over)
+        assert ears.heard == ["joined", "left"]
+
+    asyncio.run(main())
