@@ -106,11 +106,14 @@ def test_a_broken_answer_has_no_end(surface: Callable[[Stream], Awaitable[None]]
 class Recorder:
     """A connection whose writes are counted."""
 
+    class Serving:
+        defaults = b"date: now\r\n"
+
     def __init__(self) -> None:
         self.blocks: list[bytes] = []
         self.transport = cast("asyncio.Transport", self)
-        self.behind = self.awaited = False
-        self.defaults = b"date: now\r\n"
+        self.behind = self.expected = False
+        self.serving = Recorder.Serving()
         self.told: list[str] = []
 
     def write(self, block: bytes) -> None:
@@ -118,6 +121,9 @@ class Recorder:
 
     def close(self) -> None:
         self.told.append("closed")
+
+    def awaited(self) -> bool:
+        return False
 
     def cut(self, *, reset: bool) -> None:
         self.told.append("reset" if reset else "cut")

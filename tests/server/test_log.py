@@ -135,7 +135,7 @@ def test_the_clock_is_that_of_the_second() -> None:
     lines.stream = out = io.StringIO()
     for more in (0.0, 0.05, 0.2):
         now.append(now[0] + more)
-        lines.timed("x")
+        lines.write("x", timed=True)
     clocks = [line.split()[0] for line in out.getvalue().splitlines()]
     assert clocks == [time.strftime("%X", time.localtime(1_800_000_000 + late)) for late in (0, 0, 1)]
 

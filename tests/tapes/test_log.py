@@ -14,18 +14,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riverrun.failures import Cause, Failure
-from riverrun.stream.flow import Cancelled, Finished
+from riverrun.stream.flow import Cancelled, Ending, Finished
 from riverrun.tapes.blocks import SETTLED, Blocks
 from riverrun.tapes.contract import Committed, Signal
-from riverrun.tapes.own import InMemory, Own
+from riverrun.tapes.own import Done, Own
 from riverrun.tapes.spill import Spill
-from riverrun.wire.chunk import DONE
+from riverrun.wire.chunk import DONE, CompletionUsage
 from tests.tapes.contract import expected
 from tests.tapes.reader import ANSWER, Ears, Reader, head
 
 
 def tape() -> Own:
-    return Own(head(), Blocks(), InMemory(), Ears(), lambda own: None)
+    return Own(head(), Blocks(), None, Ears(), lambda own: None)
 
 
 @given(
@@ -78,7 +78,7 @@ def test_a_reader_may_leave_while_it_is_fed() -> None:
     asyncio.run(main())
 
 
-class _Late(InMemory):
+class _Late:
     """Durable once the test says so."""
 
     def __init__(self) -> None:
@@ -86,6 +86,12 @@ class _Late(InMemory):
 
     def block(self, block: bytes, last: int, grown: Callable[[bytes, int], None]) -> None:
         self.waiting.append(partial(grown, block, last))
+
+    def commit(self, facts: Committed, began: Callable[[Committed], None]) -> None:
+        raise AssertionError("nothing is committed")
+
+    def close(self, ending: Ending, usage: CompletionUsage | None, done: Done) -> None:
+        raise AssertionError("nothing is closed")
 
 
 def test_what_spilled_before_it_was_durable_is_not_read_before() -> None:
@@ -174,7 +180,7 @@ def test_what_is_over_goes_without_the_collector(leaves_first: bool) -> None:
 
     class Run:
         def __init__(self) -> None:
-            self.tape = Own(head(), Blocks(), InMemory(), self.hear, lambda own: None)
+            self.tape = Own(head(), Blocks(), None, self.hear, lambda own: None)
 
         def hear(self, signal: Signal) -> None:
             """As a run hears its tape."""
@@ -205,3 +211,45 @@ def test_what_is_over_goes_without_the_collector(leaves_first: bool) -> None:
         asyncio.run(main())
     finally:
         gc.enable()
+
+
+def test_who_attends_is_a_reader_that_is_told_only_the_end() -> None:
+    async def main() -> None:
+        ears, told = Ears(), list[str]()
+        it = Own(head(), Blocks(), None, ears, lambda own: None)
+        reader = Reader().on(it)
+
+        def over() -> None:
+            told.append("over")
+
+        def other() -> None:
+            told.append("other")
+
+        it.attend(over)
+        it.attend(other)
+        reader.following.leave()
+        assert it.read
+        it.append([b"a"])
+        it.absent(other)
+        it.absent(other)  # it has gone already
+        assert (ears.heard, told) == (["joined"], [])
+        it.close(Finished(), None)
+        assert told == ["over"]
+        it.absent(over)
+        assert (it.read, ears.heard) == (False, ["joined"])
+        it.attend(other)
+        assert told == ["over", "other"]
+
+    asyncio.run(main())
+
+
+def test_an_answer_is_left_when_nobody_attends_any_more() -> None:
+    async def main() -> None:
+        ears = Ears()
+        it = Own(head(), Blocks(), None, ears, lambda own: None)
+        over = list[None]().clear
+        it.attend(over)
+        it.absent(over)
+        assert ears.heard == ["joined", "left"]
+
+    asyncio.run(main())

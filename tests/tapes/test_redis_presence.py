@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from riverrun.stream.flow import Finished
-from riverrun.tapes.own import InMemory, Own
+from riverrun.tapes.own import Own
 from riverrun.tapes.redis_names import Names
 from riverrun.tapes.redis_presence import EARLY, Audience, Message, heard, saying
 from riverrun.tapes.room import Room
@@ -13,7 +13,7 @@ from tests.tapes.reader import Ears, head
 
 
 def new(ears: Ears) -> Own:
-    return Own(head("a"), Room(2**20, 2**20).blocks(), InMemory(), ears, lambda tape: None)
+    return Own(head("a"), Room(2**20, 2**20).blocks(), None, ears, lambda tape: None)
 
 
 async def _elsewhere() -> None:

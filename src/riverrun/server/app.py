@@ -120,7 +120,7 @@ class App:
             line = log.of_exchange(exchange, failure)
         else:
             try:
-                line = log.of_outcome(await exchange.outcome, exchange, exchange.client_request_id)
+                line = log.of_outcome(await exchange.outcome, exchange)
             except Exception:  # a fault of ours; its traceback is in the log already
                 line = log.of_exchange(exchange, failure)
         log.write(line, self._log_format)
@@ -133,7 +133,7 @@ class App:
         if refused is not None:
             raise refused
         exchange.extra += self._guard.cors(origin)
-        route = self._route(exchange)
+        route = self._routes.get(exchange.path) or self._like(exchange)
         if exchange.method == "OPTIONS":
             return partial(self._preflight, route), Grant()
         surface = route.methods.get("GET" if exchange.method == "HEAD" else exchange.method)
@@ -143,39 +143,35 @@ class App:
                 f"Not allowed to {exchange.method} on {exchange.shown_path} (HINT: Perhaps you meant to use a "
                 f"different HTTP method? It takes {', '.join(route.methods)}.)",
             )
-        tenant = KEYLESS if route.public else self._guard.tenant(headers.get("authorization"))
-        return surface, _grant(exchange, tenant)
+        key = headers.get("authorization")
+        tenant = KEYLESS if route.public else self._guard.tenant(key)
+        own = headers.get("x-client-request-id")
+        if own is not None:
+            exchange.client_request_id = _clean(own) or None
+        return surface, Grant(tenant, _caller(key) if key else exchange.client, exchange.client_request_id)
 
     async def _preflight(self, route: Route, exchange: Exchange, grant: Grant) -> None:
         asked = exchange.headers.get("access-control-request-headers")
         headers = self._guard.preflight(exchange.headers.get("origin"), asked, route.methods)
         await exchange.answer(204, b"", headers)
 
-    def _route(self, exchange: Exchange) -> Route:
-        path = exchange.path
-        route = self._routes.get(path)
-        if route is None:
-            route = next((route for like, route in self._patterns if like.fullmatch(path)), None)
-        if route is None:
-            raise Failure(
-                Cause.UNKNOWN_URL,
-                f"Invalid URL ({exchange.method} {exchange.shown_path}). GET /openapi.json lists what is served.",
-            )
-        return route
+    def _like(self, exchange: Exchange) -> Route:
+        for like, route in self._patterns:
+            if like.fullmatch(exchange.path):
+                return route
+        raise Failure(
+            Cause.UNKNOWN_URL,
+            f"Invalid URL ({exchange.method} {exchange.shown_path}). GET /openapi.json lists what is served.",
+        )
 
 
 def _pattern(path: str) -> re.Pattern[str]:
     return re.compile(re.escape(path).replace(r"\{id\}", "[^/]+").replace(r"\{name\}", ".+"))
 
 
-def _grant(exchange: Exchange, tenant: str) -> Grant:
-    """Who asks. Callers take turns for a slot: they are told apart by key, or by address where there are none."""
-    key = exchange.headers.get("authorization")
-    caller = hashlib.sha256(key.encode()).hexdigest()[:16] if key else exchange.client
-    own = exchange.headers.get("x-client-request-id")
-    if own is not None:
-        exchange.client_request_id = _clean(own) or None
-    return Grant(tenant=tenant, caller=caller, client_request_id=exchange.client_request_id)
+def _caller(key: str) -> str:
+    """Callers take turns for a slot: they are told apart by key, or by address where there are none."""
+    return hashlib.sha256(key.encode()).hexdigest()[:16]
 
 
 def _clean(text: str) -> str:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import NamedTuple
 
 import msgspec
 
 from riverrun.config import ServerConfig
 from riverrun.failures import Failure, bad_request
-from riverrun.runs.runs import Grant, Runs
+from riverrun.runs.runs import Begun, Grant, Runs
 from riverrun.server.events import HEADERS, EventStream, Waiter
 from riverrun.server.exchange import Exchange
 from riverrun.server.intent import cursor, intent
@@ -34,13 +33,6 @@ LISTED = 16
 """Dropped parameters that are named; the API has 37 in all, so more are somebody's mistake."""
 
 
-class _Asked(NamedTuple):
-    tape: Tape
-    stream: bool
-    after: int | None
-    replayed: bool
-
-
 class Chat:
     """The surface's settings, and the runs that answer."""
 
@@ -50,16 +42,23 @@ class Chat:
         self._limits = Limits(body=config.body_limit, n=config.max_n, strict=config.strict)
 
     async def __call__(self, exchange: Exchange, grant: Grant) -> None:
-        asked = await self._begun(exchange, grant)
-        if asked.stream:
-            await self.stream(exchange, asked.tape, asked.after)
-        else:
-            await self._whole(exchange, asked.tape, replayed=asked.replayed)
+        begun, after, stream = await self._begun(exchange, grant)
+        if stream:
+            await self.stream(exchange, begun.tape, after)
+            return
+        try:
+            await self.whole(exchange, begun.tape, echoed if begun.tape.head.store else None)
+        except Failure as failure:
+            if begun.replayed:
+                failure.retry = False  # the same key brings the same failure
+            raise
 
-    async def _begun(self, exchange: Exchange, grant: Grant) -> _Asked:
-        """The tape of the answer, and what else is kept of the question while the answer runs."""
+    async def _begun(self, exchange: Exchange, grant: Grant) -> tuple[Begun, int | None, bool]:
+        """The answer, the event after which it is wanted, and whether as a stream. Apart from what follows it, so that
+        nothing else of the question is kept while the answer runs."""
         body = await exchange.body(self._limits.body)
         chat = parse_chat(body, self._limits)
+        stream = bool(chat.request.stream)
         said, after = intent(exchange.headers), cursor(exchange.headers)
         if after is not None and said.key is None:
             raise bad_request(
@@ -67,24 +66,15 @@ class Chat:
                 "GET the address in its Location header with Last-Event-ID.",
                 "Last-Event-ID",
             )
-        if after and chat.stream:
+        if after and stream:
             said = msgspec.structs.replace(said, resumes=True)
         begun = await self._runs.begin(chat, grant, body, said)
-        tape = begun.tape
-        exchange.id, exchange.outcome = tape.head.id, begun.outcome
+        exchange.id, exchange.outcome = begun.tape.head.id, begun.outcome
         if begun.replayed:
             exchange.extra.append(REPLAYED)
         if begun.outcome is None:
             exchange.way = "resumed" if after else "replayed" if begun.replayed else "joined"
-        return _Asked(tape, chat.stream, after, begun.replayed)
-
-    async def _whole(self, exchange: Exchange, tape: Tape, *, replayed: bool) -> None:
-        try:
-            await self.whole(exchange, tape, echoed if tape.head.store else None)
-        except Failure as failure:
-            if replayed:
-                failure.retry = False  # the same key brings the same failure
-            raise
+        return begun, after, stream
 
     async def whole(self, exchange: Exchange, tape: Tape, shown: Shown | None = None) -> None:
         """The completion, once it is complete; `shown` as it is to be seen."""
@@ -93,7 +83,7 @@ class Chat:
         try:
             if self._config.strict:  # what can't be carried is refused at once
                 self._carried(_kept(tape, await tape.committed()))
-            await waiter.over()
+            await waiter.over
             completion = await tape.ended()
         finally:
             waiter.leave()

@@ -15,6 +15,14 @@ BODILESS = frozenset({204, 304})
 LAST_CHUNK = b"0\r\n\r\n"
 
 
+class Defaults(Protocol):
+    """What all connections of a server share."""
+
+    @property
+    def defaults(self) -> bytes:
+        """The lines that stand in every head; they change with the time."""
+
+
 class Connection(Protocol):
     """What a direct writer needs of the connection it writes to."""
 
@@ -22,13 +30,15 @@ class Connection(Protocol):
     behind: bool
     """Whether more than the allowed bytes wait for the client."""
 
-    @property
-    def defaults(self) -> bytes:
-        """The lines that stand in every head."""
+    expected: bool
+    """The client said 100-continue, and was not told to go on."""
 
     @property
+    def serving(self) -> Defaults:
+        """What it has in common with others."""
+
     def awaited(self) -> bool:
-        """Whether the client waits to be told to send the body of this request (100-continue)."""
+        """Whether a client that said so still waits to be told to send the body of this request."""
 
     def cut(self, *, reset: bool) -> None:
         """Closes after what was written; with `reset` so that the peer sees an error and not an end."""
@@ -172,9 +182,10 @@ class DirectStream:
             raise RuntimeError("the answer was already started")
         lines = header_lines(headers)
         self.started = True
-        if self._connection.awaited:  # the client may or may not send the body that nobody asked for
+        connection = self._connection
+        if connection.expected and connection.awaited():  # the client may or may not send the body that nobody wants
             self.keep_alive = False
-        self._head = b"%b%b%b" % (status_line(status), self._connection.defaults, lines)
+        self._head = b"%b%b%b" % (status_line(status), connection.serving.defaults, lines)
 
     def _closing_head(self) -> bytes:
         return self._head + b"connection: close\r\n\r\n"

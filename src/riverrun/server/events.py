@@ -103,50 +103,31 @@ class EventStream:
 
 
 class Waiter:
-    """Counts as a reader of a tape while its client waits for the whole answer. It reads nothing but the end."""
+    """Counts as a reader of a tape while its client waits for the whole answer.
 
-    __slots__ = ("_following", "_over", "_stream", "_woken")
+    `over` is done when the tape has ended or is broken, or the client has gone: what came of it, the tape knows.
+    """
+
+    __slots__ = ("_stream", "_tape", "over")
 
     def __init__(self, tape: Tape, stream: Stream) -> None:
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._tape = tape
         self._stream = stream
-        self._over = False
-        self._woken: asyncio.Future[None] | None = None
-        self._following: Following | None = tape.follow(tape.last, self)
+        tape.attend(self._wake)
         stream.on_gone = self._gone
-        if stream.gone:
+        if stream.gone:  # before anybody listened
             self._gone()
-        else:
-            self._following.more()
-
-    async def over(self) -> None:
-        """Returns when the tape has ended or is broken, or the client has gone: what came of it, the tape knows."""
-        if not self._over:
-            self._woken = asyncio.get_running_loop().create_future()
-            await self._woken
 
     def leave(self) -> None:
         """It has what it waited for, or need not wait: the answer goes out as a whole."""
         self._stream.on_gone = None
-        following, self._following = self._following, None
-        if following is not None:
-            following.leave()
-
-    # The tape's side
-
-    def frames(self, block: bytes, last: int) -> bool:
-        return True
-
-    def ended(self, ending: Ending) -> None:
-        self._wake()
-
-    def broke(self, failure: Failure) -> None:
-        self._wake()
+        self._tape.absent(self._wake)
 
     def _gone(self) -> None:
         self.leave()
         self._wake()
 
     def _wake(self) -> None:
-        self._over = True
-        if self._woken is not None and not self._woken.done():
-            self._woken.set_result(None)
+        if not self.over.done():
+            self.over.set_result(None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal
 
@@ -83,9 +83,9 @@ class Exchange:
         """The path as it may stand in a message or a log: short, and without control characters."""
         return "".join(letter if letter.isprintable() else "?" for letter in self.path[:200])
 
-    async def body(self, limit: int) -> bytes:
+    def body(self, limit: int) -> Awaitable[bytes]:
         """The whole request body. Raises Failure beyond `limit` bytes, when the client goes, or on `hang_up`."""
-        return await self._body.read(limit)
+        return self._body.read(limit)
 
     @property
     def reading(self) -> bool:
@@ -106,18 +106,20 @@ class Exchange:
         self.headers = FORGOTTEN
         self._query = b""
 
-    async def answer(self, status: int, body: bytes | None, headers: list[Header]) -> None:
+    def answer(self, status: int, body: bytes | None, headers: list[Header]) -> Awaitable[None]:
         """A whole answer; None for a body of unknown length that nobody gets, as the answer to a HEAD."""
         self.status = status
-        length = [(b"content-length", b"%d" % len(body))] if status != 204 and body is not None else []
-        every = [(b"x-request-id", self.id.encode("ascii")), *self.extra, *length, *headers]
+        every = [(b"x-request-id", self.id.encode("ascii")), *self.extra]
+        if status != 204 and body is not None:
+            every.append((b"content-length", b"%d" % len(body)))
+        every += headers
         self._stream.answer(status, every, b"" if body is None or self.method == "HEAD" else body)
-        await self._stream.done()
+        return self._stream.done()
 
-    async def json(self, value: JsonValue | msgspec.Struct | msgspec.Raw, headers: list[Header] | None = None) -> None:
-        await self.answer(200, msgspec.json.encode(value), [JSON, *(headers or [])])
+    def json(self, value: JsonValue | msgspec.Struct | msgspec.Raw, headers: Iterable[Header] = ()) -> Awaitable[None]:
+        return self.answer(200, msgspec.json.encode(value), [JSON, *headers])
 
-    async def fail(self, failure: Failure) -> None:
+    def fail(self, failure: Failure) -> Awaitable[None]:
         """The failure as an HTTP error, in the official shape."""
         told = [pair for pair in error_headers(failure, self.id) if pair[0] != b"x-request-id"]
-        await self.answer(failure.status, error_body(failure, request_id=self.id), [JSON, *told])
+        return self.answer(failure.status, error_body(failure, request_id=self.id), [JSON, *told])

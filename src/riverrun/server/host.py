@@ -122,14 +122,14 @@ class Host:
         finally:
             self.app.interrupt()
             if self.state.tasks:
-                await asyncio.wait(set(self.state.tasks), timeout=TELL_TIME)
+                await asyncio.wait(set(self.state.tasks.values()), timeout=TELL_TIME)
             self._close([])
             for connection in list(self.state.connections):
                 connection.shutdown()
-            for task in list(self.state.tasks):
+            for task in list(self.state.tasks.values()):
                 task.cancel()
             if self.state.tasks:
-                await asyncio.wait(set(self.state.tasks), timeout=STOP_TIME)
+                await asyncio.wait(set(self.state.tasks.values()), timeout=STOP_TIME)
             await self._lifespan.stop(STOP_TIME)
 
     def deafen(self) -> None:
@@ -147,7 +147,7 @@ class Host:
         try:
             async with asyncio.timeout(seconds):
                 while self.state.tasks and not hurried.done():
-                    await asyncio.wait({hurried, *self.state.tasks}, return_when=asyncio.FIRST_COMPLETED)
+                    await asyncio.wait({hurried, *self.state.tasks.values()}, return_when=asyncio.FIRST_COMPLETED)
         except TimeoutError:
             logger.warning("after %g s of draining answers still ran, and end here: %d", seconds, len(self.state.tasks))
         finally:

@@ -27,8 +27,8 @@ def intent(headers: Mapping[str, str]) -> Intent:
             "x-riverrun-on-disconnect",
             "invalid_value",
         )
-    retries = headers.get("x-stainless-retry-count", "0")
-    count = int(retries) if retries.isascii() and retries.isdigit() and len(retries) < MOST_DIGITS else 0
+    retries = headers.get("x-stainless-retry-count")
+    count = int(retries) if retries and _is_number(retries) else 0
     return Intent(key, cast("Policy | None", policy), count)
 
 
@@ -37,13 +37,15 @@ def cursor(headers: Mapping[str, str], query: Mapping[str, str] | None = None) -
 
     Raises Failure where it is no number, or where the two differ.
     """
-    named = {"Last-Event-ID": headers.get("last-event-id"), "starting_after": (query or {}).get("starting_after")}
-    given = {name: _number(name, text) for name, text in named.items() if text}
-    if len(set(given.values())) > 1:
+    after = _number("Last-Event-ID", headers.get("last-event-id"))
+    if not query:
+        return after
+    starting = _number("starting_after", query.get("starting_after"))
+    if None not in (after, starting) and after != starting:
         raise bad_request(
             "Last-Event-ID and starting_after name different events. Send one of them.", "starting_after", "conflict"
         )
-    return next(iter(given.values()), None)
+    return starting if after is None else after
 
 
 def query(text: bytes) -> dict[str, str]:
@@ -51,7 +53,13 @@ def query(text: bytes) -> dict[str, str]:
     return {name: values[-1] for name, values in parse_qs(text.decode("latin-1"), keep_blank_values=True).items()}
 
 
-def _number(name: str, text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < MOST_DIGITS):
+def _number(name: str, text: str | None) -> int | None:
+    if not text:
+        return None
+    if not _is_number(text):
         raise bad_request(f"Invalid {name}: expected the number of an event, as its id: line has it.", name)
     return int(text)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < MOST_DIGITS

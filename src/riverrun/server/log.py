@@ -23,7 +23,7 @@ from riverrun.stream.flow import Cancelled, Ending, Refused
 access = logging.getLogger("riverrun.access")
 
 
-class Line(msgspec.Struct, frozen=True, omit_defaults=True):
+class Line(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What is said of a request. Times are in seconds; `first` is the time to the first content.
 
     `way`: how it came to an answer that another request began.
@@ -61,18 +61,19 @@ class Straight:
         self._second = 0
         self._clock = ""
 
-    def timed(self, text: str) -> None:
-        """As `logging` would with "%(asctime)s" and "%X"."""
-        second = int(self._now())
-        if second != self._second:
-            self._second, self._clock = second, time.strftime("%X", time.localtime(second))
-        self.write(f"{self._clock} {text}")
+    def write(self, text: str, *, timed: bool) -> None:
+        """`timed`: as `logging` would with "%(asctime)s" and "%X".
 
-    def write(self, text: str) -> None:
-        """What can't be written (on a full disk, to a pipe without a reader or a closed stream) is lost: the log must
-        not hurt a request."""
+        What can't be written (on a full disk, to a pipe without a reader or a closed stream) is lost: the log must
+        not hurt a request.
+        """
         if self.stream is None:
             return
+        if timed:
+            second = int(self._now())
+            if second != self._second:
+                self._second, self._clock = second, time.strftime("%X", time.localtime(second))
+            text = f"{self._clock} {text}"
         try:
             self.stream.write(f"{text}\n")
             self.stream.flush()
@@ -88,19 +89,17 @@ def write(line: Line, form: Literal["text", "json"]) -> None:
     text = msgspec.json.encode(line).decode() if form == "json" else line.text()
     if straight.stream is None:
         access.info("%s", text)
-    elif form == "json":
-        straight.write(text)
     else:
-        straight.timed(text)
+        straight.write(text, timed=form == "text")
 
 
-def of_outcome(outcome: Outcome, exchange: Exchange, client_request_id: str | None) -> Line:
+def of_outcome(outcome: Outcome, exchange: Exchange) -> Line:
     """The line of a request that began a run."""
     return Line(
         id=outcome.ask.id,
         status=exchange.status,
-        what="stream" if outcome.ask.chat.stream else "whole",
-        client_request_id=client_request_id,
+        what="stream" if outcome.ask.chat.request.stream else "whole",
+        client_request_id=exchange.client_request_id,
         target=outcome.target,
         first=None if outcome.first_content is None else round(outcome.first_content, 4),
         tokens=outcome.usage.completion_tokens if outcome.usage else None,

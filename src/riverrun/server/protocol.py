@@ -39,22 +39,22 @@ class Connection(asyncio.Protocol):
         "_counted",
         "_deaf",
         "_due",
-        "_expected",
         "_last_words",
         "_loop",
         "_paused",
         "_reading",
-        "_serving",
         "_stuck",
         "_unsent",
         "_waiting",
         "behind",
+        "expected",
+        "serving",
         "stream",
         "transport",
     )
 
     def __init__(self, serving: Serving) -> None:
-        self._serving = serving
+        self.serving = serving
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[tuple[Exchange, DirectStream]] | None = None  # most connections never have one
         self._deaf = False  # what the client still sends is thrown away
@@ -64,7 +64,7 @@ class Connection(asyncio.Protocol):
         self._due = Deadline(self._loop, self._too_late)
         self._stuck: Deadline | None = None
         self.stream: DirectStream | None = None
-        self._expected = False  # the request that is being answered said 100-continue, and was not told to go on
+        self.expected = False  # the request that is being answered said 100-continue, and was not told to go on
         self.behind = False
 
     # The connection's life
@@ -72,7 +72,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport = cast("asyncio.Transport", transport)  # as the loops' are, though uvloop's does not say so
         self.transport = transport
-        serving = self._serving
+        serving = self.serving
         serving.connections.add(self)
         transport.set_write_buffer_limits(high=serving.limits.buffer)
         lose_after(transport.get_extra_info("socket"), serving.limits.blocked)
@@ -86,12 +86,12 @@ class Connection(asyncio.Protocol):
             self._refuse(refused)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._serving.connections.discard(self)
+        self.serving.connections.discard(self)
         self._due.close()
         if self._stuck is not None:
             self._stuck.close()
         if self._counted:
-            self._serving.census.leave(self._address)
+            self.serving.census.leave(self._address)
         self._waiting = None
         self._reading.close()
         if self.stream is not None:
@@ -115,20 +115,24 @@ class Connection(asyncio.Protocol):
         except Failure as failure:
             self._refuse(failure)
         else:
-            self._watch()
+            if self._reading.since is None:
+                self._due.at = None
+            else:
+                self._watch()
 
     def _asked(self, head: Head) -> Incoming:
         """A request whose head is complete. Its answer begins, or waits for those before it."""
-        limit = self._serving.limits.pipelined
+        limit = self.serving.limits.pipelined
         if self._waiting is not None and len(self._waiting) >= limit:
             raise broken(f"More than {limit} requests wait on this connection.")
         path, _, query = head.target.partition(b"?")
         old = head.version == "1.0"
         stream = DirectStream(self, silent=head.method == b"HEAD", old=old, keep_alive=head.keep_alive and not old)
         body = Incoming(self)
-        exchange = Exchange(
-            METHODS[head.method], _text(path), query, head.headers, self._address or "local", body, stream
-        )
+        where = path.decode("ascii")
+        if path.find(b"%") >= 0:
+            where = unquote(where)
+        exchange = Exchange(METHODS[head.method], where, query, head.headers, self._address or "local", body, stream)
         if self.stream is None:
             self._begin(exchange, stream)
         else:
@@ -139,8 +143,8 @@ class Connection(asyncio.Protocol):
     def wants_body(self) -> None:
         """Somebody waits for the body of the request that is being answered."""
         self._resume_reading()
-        if self._expected:
-            self._expected = False
+        if self.expected:
+            self.expected = False
             self.transport.write(CONTINUE)
 
     def pause_reading(self) -> None:
@@ -156,24 +160,20 @@ class Connection(asyncio.Protocol):
 
     # To the client
 
-    @property
-    def defaults(self) -> bytes:
-        return self._serving.defaults
-
-    @property
     def awaited(self) -> bool:
         """See direct.Connection."""
-        return self._expected and self._reading.body is not None and not self._waiting
+        return self._reading.body is not None and not self._waiting
 
     def _begin(self, exchange: Exchange, stream: DirectStream) -> None:
         self.stream = stream
-        self._expected = exchange.headers.get("expect", "").lower() == "100-continue"
-        self._serving.tasks.add(self._loop.create_task(self._answer(exchange, stream)))
+        expect = exchange.headers.get("expect")
+        self.expected = expect is not None and expect.lower() == "100-continue"
+        self.serving.tasks[stream] = self._loop.create_task(self._answer(exchange, stream))
 
     async def _answer(self, exchange: Exchange, stream: DirectStream) -> None:
         """What the application left undone is a JSON 500 or a cut."""
         try:
-            await self._serving.answer(exchange)
+            await self.serving.answer(exchange)
         except asyncio.CancelledError:
             self._abort()
             raise
@@ -183,7 +183,7 @@ class Connection(asyncio.Protocol):
         finally:
             if not (stream.complete or stream.gone):
                 self._unfinished(stream)
-            self._serving.tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))  # a callback costs more
+            del self.serving.tasks[stream]  # a callback of the task costs more
 
     def _unfinished(self, stream: DirectStream) -> None:
         if stream.started:
@@ -202,7 +202,7 @@ class Connection(asyncio.Protocol):
         if self.transport.is_closing():
             self._watch_sending()
             return
-        self._expected = False
+        self.expected = False
         self.stream = None
         if self._waiting:
             self._begin(*self._waiting.popleft())
@@ -212,8 +212,9 @@ class Connection(asyncio.Protocol):
             if self._reading.body is not None:
                 self._reading.body.drop()
             elif self._reading.phase is IDLE:
-                self._due.set(self._loop.time() + self._serving.limits.keep_alive)
-        self._resume_reading()
+                self._due.set(self._loop.time() + self.serving.limits.keep_alive)
+        if self._paused:
+            self._resume_reading()
 
     def pause_writing(self) -> None:
         self.behind = True
@@ -249,7 +250,7 @@ class Connection(asyncio.Protocol):
     # Refusing
 
     def _refusal(self, failure: Failure) -> bytes:
-        return refusal(failure, f"req_{self._serving.rng.getrandbits(128):032x}", self.defaults)
+        return refusal(failure, f"req_{self.serving.rng.getrandbits(128):032x}", self.serving.defaults)
 
     def _refuse(self, failure: Failure) -> None:
         """Answers the request that is being received with an error, in its turn, and takes no more from the client."""
@@ -289,7 +290,7 @@ class Connection(asyncio.Protocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._resume_reading()
-        self._loop.call_later(self._serving.limits.linger, self.transport.abort)
+        self._loop.call_later(self.serving.limits.linger, self.transport.abort)
 
     # Deadlines
 
@@ -299,9 +300,9 @@ class Connection(asyncio.Protocol):
         if reading.since is None:
             self._due.clear()
         elif reading.phase is HEAD:
-            self._due.set(reading.since + self._serving.limits.head_time)
+            self._due.set(reading.since + self.serving.limits.head_time)
         else:
-            self._due.set(reading.since + self._serving.limits.body_time)
+            self._due.set(reading.since + self.serving.limits.body_time)
 
     def _too_late(self) -> None:
         reading = self._reading
@@ -311,7 +312,7 @@ class Connection(asyncio.Protocol):
             reading.since = self._loop.time()  # an answer before it is still under way: we may be what holds it up
             self._watch()
         else:
-            limits = self._serving.limits
+            limits = self.serving.limits
             what, limit = ("headers", limits.head_time) if reading.phase is HEAD else ("body", limits.body_time)
             self._refuse(Failure(Cause.TOO_SLOW, f"The request's {what} did not arrive within {limit:g} s."))
 
@@ -319,18 +320,13 @@ class Connection(asyncio.Protocol):
         self._unsent = self.transport.get_write_buffer_size()
         if self._unsent:
             self._stuck = self._stuck or Deadline(self._loop, self._still_stuck)
-            self._stuck.set(self._loop.time() + self._serving.limits.blocked)
+            self._stuck.set(self._loop.time() + self.serving.limits.blocked)
 
     def _still_stuck(self) -> None:
         if self.transport.get_write_buffer_size() < self._unsent:
             self._watch_sending()
         else:
             self._abort()
-
-
-def _text(path: bytes) -> str:
-    text = path.decode("ascii")
-    return unquote(text) if "%" in text else text
 
 
 def _address(transport: asyncio.Transport) -> str | None:

@@ -10,6 +10,7 @@ from typing import Protocol
 from riverrun.server.census import Census
 from riverrun.server.exchange import Exchange
 from riverrun.server.limits import HostLimits
+from riverrun.server.stream import Stream
 
 
 class Ends(Protocol):
@@ -32,5 +33,6 @@ class Serving:
         self.census = Census(limits)
         self.rng = rng or random.SystemRandom()
         self.connections: set[Ends] = set()
-        self.tasks: set[asyncio.Task[None]] = set()
+        self.tasks: dict[Stream, asyncio.Task[None]] = {}
+        """The answers under way."""
         self.defaults = b""

@@ -74,6 +74,10 @@ class Following(Protocol):
         """This reader wants no more."""
 
 
+Attending = Callable[[], None]
+"""Told once, when a tape has ended or can't be had here any more."""
+
+
 class Tape(Protocol):
     """A tape as its readers see it, wherever its owner is."""
 
@@ -89,6 +93,12 @@ class Tape(Protocol):
 
     def follow(self, after: int, follower: Follower) -> Following:
         """A new follower, standing after event `after`. It counts as a reader now, and reads from `more()` on."""
+
+    def attend(self, over: Attending) -> None:
+        """Somebody who waits for the end counts as a reader, and needs no event. Told at once where it is over."""
+
+    def absent(self, over: Attending) -> None:
+        """It waits no more."""
 
     async def committed(self) -> Committed:
         """Waits for content, or raises the Failure."""

@@ -13,7 +13,7 @@ import msgspec
 from riverrun.failures import Cause, Failure, Told
 from riverrun.stream.flow import Cancelled, Ending, Finished, Refused
 from riverrun.tapes.blocks import Blocks, durable
-from riverrun.tapes.contract import Committed, Follower, Following, Head
+from riverrun.tapes.contract import Attending, Committed, Follower, Following, Head
 from riverrun.tapes.retention import expired
 from riverrun.wire.chunk import CompletionUsage
 from riverrun.wire.completion import Completion
@@ -25,7 +25,19 @@ NO_METADATA: Mapping[str, str] = {}
 class Log:
     """One stream. What nobody waits for and nobody follows costs nothing: most streams have one of each at most."""
 
-    __slots__ = ("_followings", "_waiters", "blocks", "ending", "facts", "head", "last", "lost", "metadata", "usage")
+    __slots__ = (
+        "_attending",
+        "_followings",
+        "_waiters",
+        "blocks",
+        "ending",
+        "facts",
+        "head",
+        "last",
+        "lost",
+        "metadata",
+        "usage",
+    )
 
     def __init__(self, head: Head, blocks: Blocks) -> None:
         self.head = head
@@ -39,12 +51,13 @@ class Log:
         self.lost: Failure | None = None
         """Why no more can be had here, where the ending is not known."""
         self._followings: tuple[_Following, ...] = ()  # a new one for each change: it may change while it is walked
+        self._attending: tuple[Attending, ...] = ()  # likewise
         self._waiters: tuple[asyncio.Future[None], ...] = ()
 
     @property
     def read(self) -> bool:
-        """Whether anybody follows it here."""
-        return bool(self._followings)
+        """Whether anybody follows or attends it here."""
+        return bool(self._followings or self._attending)
 
     def grown(self, block: bytes, last: int) -> None:
         """The block that ends at event `last` may be read now. Those before it were told before."""
@@ -56,7 +69,8 @@ class Log:
         """There is content."""
         if self.facts is None and self.ending is None and self.lost is None:
             self.facts = facts
-            self._wake()
+            if self._waiters:
+                self._wake()
 
     def ends(self, ending: Ending, usage: CompletionUsage | None) -> None:
         """There is no more."""
@@ -72,10 +86,26 @@ class Log:
 
     def follow(self, after: int, follower: Follower) -> Following:
         following = _Following(self, follower, after)
+        first = not (self._followings or self._attending)
         self._followings += (following,)
-        if len(self._followings) == 1:
+        if first:
             self._heard(True)
         return following
+
+    def attend(self, over: Attending) -> None:
+        if self.ending is not None or self.lost is not None:
+            over()
+            return
+        first = not (self._followings or self._attending)
+        self._attending += (over,)
+        if first:
+            self._heard(True)
+
+    def absent(self, over: Attending) -> None:
+        if over in self._attending:
+            self._attending = tuple([each for each in self._attending if each != over])
+            if not (self._followings or self._attending):
+                self._heard(False)
 
     async def committed(self) -> Committed:
         while self.facts is None:
@@ -93,11 +123,11 @@ class Log:
         """A follower has gone."""
         if following in self._followings:
             self._followings = tuple([each for each in self._followings if each is not following])
-            if not self._followings:
+            if not (self._followings or self._attending):
                 self._heard(False)
 
     def _heard(self, reading: bool) -> None:
-        """The first follower has come (True), or the last one has left."""
+        """The first who follows or attends has come (True), or the last one has left."""
 
     def _news(self) -> asyncio.Future[None]:
         """Done when more is known than now; who waits no more stays on the list until then.
@@ -120,9 +150,12 @@ class Log:
                 waiter.set_result(None)
 
     def _tell_all(self) -> None:
-        self._wake()
+        if self._waiters:
+            self._wake()
         for following in self._followings:
             following.tell()
+        for over in self._attending:
+            over()
 
 
 class _Following:

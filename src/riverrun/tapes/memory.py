@@ -10,7 +10,7 @@ import msgspec
 from riverrun.tapes.contract import Adopter, Head, Listener, Taken, Tape
 from riverrun.tapes.expiry import Expiry
 from riverrun.tapes.order import behind
-from riverrun.tapes.own import InMemory, Own
+from riverrun.tapes.own import Own
 from riverrun.tapes.retention import Retention, deleted, expired
 from riverrun.tapes.room import Room
 
@@ -49,7 +49,6 @@ class MemoryTapes:
         self._keeping = Expiry(self._expire)  # ids of what has ended
         self._remembering = Expiry(self._let_go)  # ids of what is gone
         self._noting = Expiry(self._forget_note)
-        self._journal = InMemory()
 
     async def create(self, head: Head, listener: Listener) -> Own | Taken:
         taken = self._keys.get(head.key) if head.key else None
@@ -62,7 +61,7 @@ class MemoryTapes:
             self._keys[head.key] = Taken(head.id, head.digest)
         if not head.store:  # nobody reads it again: nobody goes on with a tape of another process here
             head = msgspec.structs.replace(head, request=NO_REQUEST)
-        tape = Own(head, self._room.blocks(), self._journal, listener, self._over, self._largest)
+        tape = Own(head, self._room.blocks(), None, listener, self._over, self._largest)
         self._tapes[head.id] = tape
         return tape
 

@@ -31,23 +31,10 @@ class Journal(Protocol):
     def close(self, ending: Ending, usage: CompletionUsage | None, done: Done) -> None: ...
 
 
-class InMemory:
-    """The journal of what need not outlive this process."""
-
-    def block(self, block: bytes, last: int, grown: Callable[[bytes, int], None]) -> None:
-        grown(block, last)
-
-    def commit(self, facts: Committed, began: Callable[[Committed], None]) -> None:
-        began(facts)
-
-    def close(self, ending: Ending, usage: CompletionUsage | None, done: Done) -> None:
-        done(ending, usage)
-
-
 class Own(Log):
     """The owner's tape. `listener` hears its signals, `over` is told once that nothing more will be written.
 
-    `largest`: how many bytes of events it may have.
+    `journal`: None where it need not outlive this process. `largest`: how many bytes of events it may have.
     """
 
     __slots__ = ("_closed", "_largest", "_over", "broken", "epoch", "journal", "listener", "written")
@@ -56,7 +43,7 @@ class Own(Log):
         self,
         head: Head,
         blocks: Blocks,
-        journal: Journal,
+        journal: Journal | None,
         listener: Listener,
         over: Callable[[Own], None],
         largest: int | None = None,
@@ -80,13 +67,20 @@ class Own(Log):
         self.written = last = self.written + len(payloads)
         block = frame(last, payloads[0]) if first == last else frames(first, payloads)
         self.blocks.add(block, last)
+        if self.journal is None:
+            self.grown(block, last)
+            return
         try:
             self.journal.block(block, last, self.grown)
         except OSError as error:
             raise self.fail(unwritable(error)) from error
 
     def commit(self, facts: Committed) -> None:
-        if self.broken is None:
+        if self.broken is not None:
+            return
+        if self.journal is None:
+            self.began(facts)
+        else:
             try:
                 self.journal.commit(facts, self.began)
             except OSError as error:
@@ -94,13 +88,15 @@ class Own(Log):
 
     def close(self, ending: Ending, usage: CompletionUsage | None) -> None:
         self._closed = True
-        if self.broken is None:
+        if self.broken is not None:
+            self._give_up(self.broken)
+        elif self.journal is None:
+            self._done(ending, usage)
+        else:
             try:
                 self.journal.close(ending, usage, self._done)
             except OSError as error:
                 self.fail(unwritable(error))
-        else:
-            self._give_up(self.broken)
 
     def payloads(self) -> list[bytes]:
         return self.blocks.payloads()

@@ -44,8 +44,8 @@ class _Part(msgspec.Struct, gc=False):
     usage: CompletionUsage | None = None
 
 
-class _Head(msgspec.Struct):
-    """What is the same in every chunk, and so in the completion."""
+class _First(_Part, kw_only=True, gc=False):
+    """The first chunk, with what is the same in every one, and so in the completion."""
 
     id: str
     created: int
@@ -55,7 +55,7 @@ class _Head(msgspec.Struct):
 
 
 _parts = msgspec.json.Decoder(list[_Part]).decode
-_head = msgspec.json.Decoder(_Head).decode
+_first = msgspec.json.Decoder(_First).decode
 
 
 def fold(payloads: Iterable[bytes], usage: CompletionUsage | None = None) -> Completion:
@@ -63,19 +63,26 @@ def fold(payloads: Iterable[bytes], usage: CompletionUsage | None = None) -> Com
 
     `usage` is the run's own count, for a stream whose caller did not ask for the usage chunk.
     """
-    chunks = [payload for payload in payloads if payload != DONE]
+    chunks = list(payloads)
+    if chunks and chunks[-1] == DONE:
+        chunks.pop()
     if not chunks:
         raise ValueError("no chunk to fold")
+    head = _first(chunks[0])
+    parts: list[_Part] = [head]
     choices: dict[int, _Choice] = {}
-    for start in range(0, len(chunks), BATCH):
-        for part in _parts(b"[%b]" % b",".join(chunks[start : start + BATCH])):
+    start = 1
+    while parts:
+        for part in parts:
             usage = part.usage or usage
             for said in part.choices:
                 choice = choices.get(said.index)
                 if choice is None:
                     choice = choices[said.index] = _Choice(said.index)
                 choice.add(said)
-    head = _head(chunks[0])
+        batch = chunks[start : start + BATCH]
+        parts = _parts(b"[%b]" % b",".join(batch)) if batch else []
+        start += BATCH
     return Completion(
         id=head.id,
         object="chat.completion",
@@ -90,6 +97,18 @@ def fold(payloads: Iterable[bytes], usage: CompletionUsage | None = None) -> Com
 
 class _Choice:
     """One choice while it is added up."""
+
+    __slots__ = (
+        "annotations",
+        "audio",
+        "calls",
+        "finish_reason",
+        "function",
+        "index",
+        "logprobs",
+        "signatures",
+        "texts",
+    )
 
     def __init__(self, index: int) -> None:
         self.index = index
@@ -117,28 +136,23 @@ class _Choice:
     def whole(self) -> Choice:
         if self.finish_reason is None:
             raise ValueError(f"choice {self.index} has no finish_reason")
+        texts = {name: "".join(said) for name, said in self.texts.items()}
+        refusal = texts.get("refusal") or None
+        otherwise = refusal or self.calls or self.function or self.audio  # then content is null and not empty
         message = Message(
             role="assistant",
-            content=self._joined("content") or (None if self._says_otherwise() else ""),
-            refusal=self._joined("refusal"),
+            content=texts.get("content") or (None if otherwise else ""),
+            refusal=refusal,
             annotations=self.annotations,
-            reasoning_content=self._joined("reasoning_content"),
-            reasoning=self._joined("reasoning"),
+            reasoning_content=texts.get("reasoning_content") or None,
+            reasoning=texts.get("reasoning") or None,
             reasoning_details=self.signatures or None,
-            tool_calls=[self.calls[index].tool_call() for index in sorted(self.calls)] or None,
+            tool_calls=[self.calls[index].tool_call() for index in sorted(self.calls)] if self.calls else None,
             function_call=self.function.function_call() if self.function else None,
             audio=self.audio,
         )
         logprobs = ChoiceLogprobs(self.logprobs.get("content"), self.logprobs.get("refusal")) if self.logprobs else None
         return Choice(self.index, message, logprobs, self.finish_reason)
-
-    def _says_otherwise(self) -> bool:
-        """Whether the answer is something other than text, so that its content is null and not empty."""
-        return bool(self.calls or self.function or self._joined("refusal") or self.audio)
-
-    def _joined(self, name: str) -> str | None:
-        """The text of that name; None where it was never more than empty."""
-        return "".join(self.texts.get(name, ())) or None
 
     def _logprobs(self, name: str, tokens: list[TokenLogprob] | None) -> None:
         if tokens is not None:

@@ -34,8 +34,8 @@ class Limits(msgspec.Struct, frozen=True):
     strict: bool = False
 
 
-NUMBERS = ("n", "top_logprobs")
-ARRAYS = ("messages", "stop", "tools", "functions")
+NUMBERS = frozenset(("n", "top_logprobs"))
+ARRAYS = frozenset(("messages", "stop", "tools", "functions"))
 
 BRACES = bytes.maketrans(b"{}", b"[]")
 PROSE = bytes(code for code in range(256) if code not in b'[]{}"')
@@ -72,22 +72,20 @@ def load(body: bytes, limits: Limits) -> dict[str, JsonValue]:
 
 def refuse_over(value: dict[str, JsonValue], limits: Limits) -> None:
     """Raises Failure (400) for a number or an array over its limit, before anything is built from it."""
-    for name in NUMBERS:
-        number = value.get(name)
-        if type(number) is int and number > (most := getattr(limits, name)):
+    for name, given in value.items():
+        if name in ARRAYS:
+            if isinstance(given, list) and len(given) > (most := getattr(limits, name)):
+                raise bad_request(
+                    f"Invalid '{name}': array too long. Expected an array with maximum length {most}, "
+                    f"but got an array with length {len(given)} instead.",
+                    name,
+                    "array_above_max_length",
+                )
+        elif name in NUMBERS and type(given) is int and given > (most := getattr(limits, name)):
             raise bad_request(
-                f"Invalid '{name}': integer above maximum value. Expected a value <= {most}, but got {number} instead.",
+                f"Invalid '{name}': integer above maximum value. Expected a value <= {most}, but got {given} instead.",
                 name,
                 "integer_above_max_value",
-            )
-    for name in ARRAYS:
-        array = value.get(name)
-        if isinstance(array, list) and len(array) > (most := getattr(limits, name)):
-            raise bad_request(
-                f"Invalid '{name}': array too long. Expected an array with maximum length {most}, "
-                f"but got an array with length {len(array)} instead.",
-                name,
-                "array_above_max_length",
             )
 
 
