@@ -17,7 +17,7 @@ from riverrun.tapes.room import Room
 NOTES = 32 * 1024 * 1024
 """Bytes of all notes; beyond it the oldest go."""
 
-GONE = 100_000
+GONE = 10_000
 """Tapes of which it is known that there was one; beyond it the oldest are forgotten. Each takes some 400 bytes."""
 
 
