@@ -21,6 +21,9 @@ class Tap:
     def pause_reading(self) -> None:
         self.asked.append("enough")
 
+    def resume_reading(self) -> None:
+        self.asked.append("go on")
+
 
 def incoming() -> tuple[Incoming, Tap]:
     tap = Tap()
@@ -43,6 +46,13 @@ def test_one_that_came_with_its_head_needs_no_waiting() -> None:
         body.read(100).send(None)
     assert over.value.value == b"all of it"
     assert tap.asked == []
+
+
+def test_a_long_one_that_came_in_one_read_holds_nothing_up() -> None:
+    body, tap = incoming()
+    body.feed(b"x" * (HELD + 1))
+    body.end()
+    assert tap.asked == ["enough", "go on"]
 
 
 def test_pieces_are_waited_for() -> None:

@@ -169,6 +169,41 @@ def test_the_application_is_started_before_and_stopped_after_the_last_request() 
     run(check())
 
 
+@pytest.mark.parametrize(("drain", "whole"), [(PATIENCE, True), (0.0, False)])
+def test_a_drain_waits_for_what_was_answered_and_not_read(drain: float, whole: bool) -> None:
+    """An HTTP/1.0 body ends where its connection does: one that could not be sent whole must not look so."""
+    size = 8_000_000
+
+    async def surface(stream: Stream) -> None:
+        stream.start(200, [])
+        stream.write(b"x" * size)
+        stream.finish()
+
+    async def main() -> tuple[int, bool]:
+        host = Host(Echo(surface), Listen(port=0), HostLimits())
+        address = await host.start()
+        got, reset = b"", False
+        async with wire(address) as line:
+            line.writer.transport.pause_reading()  # type: ignore[attr-defined]  # every transport that reads has it
+            line.send(b"GET /stream HTTP/1.0\r\nHost: localhost\r\n\r\n")
+            while not host.state.sending:
+                await asyncio.sleep(0.01)
+            stopping = asyncio.create_task(host.stop(drain))
+            await asyncio.sleep(0.1)
+            line.writer.transport.resume_reading()  # type: ignore[attr-defined]
+            try:
+                while block := await line.reader.read(1 << 16):
+                    got += block
+            except ConnectionResetError:
+                reset = True
+            await stopping
+        return len(got.partition(b"\r\n\r\n")[2]), reset
+
+    length, reset = run(main())
+    assert (length == size) is whole
+    assert reset is not whole
+
+
 def test_what_still_runs_after_the_drain_is_cut() -> None:
     gone = asyncio.Event()
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from riverrun.server.exchange import Exchange
 from riverrun.server.limits import HostLimits
 from riverrun.server.stream import Stream
 from tests.server.corpus import CHUNKED, CORPUS, HOST, SMUGGLED, post
@@ -144,6 +145,83 @@ def test_a_body_that_comes_after_the_answer_is_thrown_away() -> None:
     assert b"GET /last 0" in run(check())
 
 
+def test_a_connection_idles_no_longer_after_a_body_that_nobody_wanted() -> None:
+    async def surface(stream: Stream) -> None:
+        stream.answer(401, [(b"content-length", b"0")], b"")
+
+    async def check() -> bytes:
+        async with serving(Echo(surface), SHORT) as address, wire(address) as line:
+            line.send(b"POST /stream HTTP/1.1\r\n" + HOST + b"Content-Length: 4\r\n\r\n")
+            await line.until(b"\r\n\r\n")
+            line.send(b"late")
+            return await line.rest()
+
+    assert run(check()) == b""
+
+
+def test_the_last_answer_is_read_by_a_client_that_still_sends() -> None:
+    async def surface(stream: Stream) -> None:
+        stream.answer(401, [(b"content-length", b"0")], b"")
+
+    async def check() -> bytes:
+        async with serving(Echo(surface)) as address, wire(address) as line:
+            line.send(b"POST /stream HTTP/1.1\r\nConnection: close\r\n" + HOST + b"Content-Length: 2000000\r\n\r\n")
+            await line.until(b"\r\n\r\n")
+            line.send(b"x" * 1_000_000)
+            await line.writer.drain()
+            return await line.rest()
+
+    assert run(check()) == b""
+
+
+def test_a_client_is_heard_leaving_whose_long_body_came_in_one_read() -> None:
+    async def check() -> None:
+        gone = asyncio.Event()
+
+        class Slow(Echo):
+            async def answer(self, exchange: Exchange) -> None:
+                await exchange.body(1 << 30)
+                stream = exchange.stream()
+                stream.on_gone = gone.set
+                await gone.wait()
+
+        async with serving(Slow()) as address, wire(address) as line:
+            line.send(post(b"Content-Length: 100000\r\n", b"x" * 100_000))
+            await asyncio.sleep(0.1)
+            line.writer.close()
+            async with asyncio.timeout(PATIENCE):
+                await gone.wait()
+
+    run(check())
+
+
+def test_a_client_that_does_not_read_is_not_answered_for_ever() -> None:
+    """What it asked for beyond its buffer waits until it reads."""
+    many, size = 300, 200_000
+
+    async def check() -> tuple[int, int]:
+        made = 0
+
+        async def surface(stream: Stream) -> None:
+            nonlocal made
+            made += 1
+            stream.answer(200, [(b"content-length", b"%d" % size)], b"x" * size)
+
+        limits = HostLimits(pipelined=many, linger=0.2)
+        async with serving(Echo(surface), limits) as address, wire(address) as line:
+            line.writer.transport.pause_reading()  # type: ignore[attr-defined]  # every transport that reads has it
+            line.send(GET.replace(b"/v1/models", b"/stream") * many + LAST)
+            await asyncio.sleep(0.3)
+            before = made
+            line.writer.transport.resume_reading()  # type: ignore[attr-defined]
+            assert b"GET /last 0" in await line.rest()
+        return before, made
+
+    before, made = run(check())
+    assert before < many / 2
+    assert made == many
+
+
 def test_the_large_body_of_a_waiting_request_is_read_in_its_turn() -> None:
     go, large = asyncio.Event(), b"x" * 2_000_000
 
@@ -190,6 +268,19 @@ def test_a_trailer_is_no_header() -> None:
             return await say(address, post(CHUNKED, trailer) + LAST)
 
     assert run(check()).count(b"HTTP/1.1 200") == 2
+
+
+@pytest.mark.parametrize("endless", [b"0\r\nX-Trailer: ", b"5;name="])
+def test_what_frames_a_body_is_bounded(endless: bytes) -> None:
+    async def check() -> bytes:
+        async with serving(Echo()) as address, wire(address) as line:
+            line.send(post(CHUNKED, endless))
+            for _ in range(100):
+                line.send(b"a" * 10_000)
+                await asyncio.sleep(0)
+            return await line.rest()
+
+    assert run(check()).startswith(b"HTTP/1.1 431 ")
 
 
 def test_nothing_after_a_closing_request_is_read() -> None:

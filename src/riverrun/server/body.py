@@ -43,6 +43,9 @@ class Source(Protocol):
     def pause_reading(self) -> None:
         """There is enough of it for now."""
 
+    def resume_reading(self) -> None:
+        """Whatever comes next is welcome, and be it the word that the client has gone."""
+
 
 class Incoming:
     """A Body that the connection feeds. One that came with its head needs no waiting, and no future."""
@@ -96,7 +99,9 @@ class Incoming:
     def end(self) -> None:
         """That was all."""
         self.whole = True
-        self._source = None
+        source, self._source = self._source, None
+        if source is not None and self._size > HELD:  # a long one that came in one read was too much a moment ago
+            source.resume_reading()
         self._wake()
 
     def lose(self) -> None:

@@ -84,6 +84,8 @@ class Chat:
             if self._config.strict:  # what can't be carried is refused at once
                 self._carried(_kept(tape, await tape.committed()))
             await waiter.over
+            if waiter.gone and tape.ending is None:  # it may run on, for somebody else
+                return
             completion = await tape.ended()
         finally:
             waiter.leave()

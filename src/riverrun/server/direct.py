@@ -40,6 +40,9 @@ class Connection(Protocol):
     def awaited(self) -> bool:
         """Whether a client that said so still waits to be told to send the body of this request."""
 
+    def close(self) -> None:
+        """Closes after what was written, without hurting it."""
+
     def cut(self, *, reset: bool) -> None:
         """Closes after what was written; with `reset` so that the peer sees an error and not an end."""
 
@@ -64,13 +67,13 @@ class DirectStream:
         "_done",
         "_head",
         "_left",
-        "_old",
         "_send",
         "_silent",
         "_steady",
         "complete",
         "gone",
         "keep_alive",
+        "old",
         "on_gone",
         "on_resume",
         "open_ended",
@@ -89,7 +92,7 @@ class DirectStream:
         self._connection = connection
         self._send = connection.transport.write
         self._silent = silent
-        self._old = old
+        self.old = old
         self._chunked = False
         self._left: int | None = None  # bytes still due, where a content-length was given
         self._head = b""  # until it goes out
@@ -118,8 +121,8 @@ class DirectStream:
             if name == b"content-length":
                 self._left = int(value)
         if self._left is None and not self._silent:
-            self.open_ended = self._old
-            self._chunked = not self._old
+            self.open_ended = self.old
+            self._chunked = not self.old
         if self._chunked:
             self._head += b"transfer-encoding: chunked\r\n"
         self._head = self._head + b"\r\n" if self.keep_alive else self._closing_head()
@@ -223,7 +226,7 @@ class DirectStream:
         self.complete = True
         self._end()
         if not self.keep_alive:
-            self._connection.transport.close()
+            self._connection.close()
         self._connection.answered()
 
     def _end(self) -> None:

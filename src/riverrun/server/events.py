@@ -119,6 +119,11 @@ class Waiter:
         if stream.gone:  # before anybody listened
             self._gone()
 
+    @property
+    def gone(self) -> bool:
+        """Nobody waits for it any more."""
+        return self._stream.gone
+
     def leave(self) -> None:
         """It has what it waited for, or need not wait: the answer goes out as a whole."""
         self._stream.on_gone = None

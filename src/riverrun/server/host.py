@@ -44,6 +44,9 @@ BACKLOG = 2048
 STOP_TIME = 10.0
 """Seconds that the application may take to stop once no answer is under way: an engine child has to die."""
 
+LOOK_TIME = 0.05
+"""Seconds between two looks at whether the last answers have been taken."""
+
 TELL_TIME = 1.0
 """Seconds for the last words to answers that are cut at the end of a drain."""
 
@@ -148,6 +151,8 @@ class Host:
             async with asyncio.timeout(seconds):
                 while self.state.tasks and not hurried.done():
                     await asyncio.wait({hurried, *self.state.tasks.values()}, return_when=asyncio.FIRST_COMPLETED)
+                while self.state.sending and not hurried.done():
+                    await asyncio.wait({hurried}, timeout=LOOK_TIME)
         except TimeoutError:
             logger.warning("after %g s of draining answers still ran, and end here: %d", seconds, len(self.state.tasks))
         finally:

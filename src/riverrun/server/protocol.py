@@ -37,6 +37,7 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_address",
         "_counted",
+        "_cut_shows",
         "_deaf",
         "_due",
         "_last_words",
@@ -60,6 +61,9 @@ class Connection(asyncio.Protocol):
         self._deaf = False  # what the client still sends is thrown away
         self._last_words: bytes | None = None  # a refusal that waits for the answers before it
         self._paused = False
+        self._cut_shows = (
+            True  # False: the last answer, of which something may be unsent, ends where the connection does
+        )
         self._unsent = 0
         self._due = Deadline(self._loop, self._too_late)
         self._stuck: Deadline | None = None
@@ -102,8 +106,16 @@ class Connection(asyncio.Protocol):
         """The server ends: what is still being answered is cut, and cannot look finished."""
         if self.stream is not None and not self.stream.complete:
             self._abort()
+        elif self.unwritten and not self._cut_shows:
+            self._reset_on_close()
+            self.transport.abort()
         else:
             self.transport.close()
+
+    @property
+    def unwritten(self) -> int:
+        """See serving.Ends."""
+        return self.transport.get_write_buffer_size()
 
     # From the client
 
@@ -115,10 +127,7 @@ class Connection(asyncio.Protocol):
         except Failure as failure:
             self._refuse(failure)
         else:
-            if self._reading.since is None:
-                self._due.at = None
-            else:
-                self._watch()
+            self._watch()
 
     def _asked(self, head: Head) -> Incoming:
         """A request whose head is complete. Its answer begins, or waits for those before it."""
@@ -133,7 +142,7 @@ class Connection(asyncio.Protocol):
         if path.find(b"%") >= 0:
             where = unquote(where)
         exchange = Exchange(METHODS[head.method], where, query, head.headers, self._address or "local", body, stream)
-        if self.stream is None:
+        if self.stream is None and not self.behind:
             self._begin(exchange, stream)
         else:
             self._waiting = self._waiting or deque()
@@ -142,7 +151,7 @@ class Connection(asyncio.Protocol):
 
     def wants_body(self) -> None:
         """Somebody waits for the body of the request that is being answered."""
-        self._resume_reading()
+        self.resume_reading()
         if self.expected:
             self.expected = False
             self.transport.write(CONTINUE)
@@ -153,7 +162,8 @@ class Connection(asyncio.Protocol):
             self._paused = True
             self.transport.pause_reading()
 
-    def _resume_reading(self) -> None:
+    def resume_reading(self) -> None:
+        """See body.Source."""
         if self._paused and not self.transport.is_closing():
             self._paused = False
             self.transport.resume_reading()
@@ -167,7 +177,7 @@ class Connection(asyncio.Protocol):
     def _begin(self, exchange: Exchange, stream: DirectStream) -> None:
         self.stream = stream
         expect = exchange.headers.get("expect")
-        self.expected = expect is not None and expect.lower() == "100-continue"
+        self.expected = expect is not None and expect.lower() == "100-continue" and not stream.old
         self.serving.tasks[stream] = self._loop.create_task(self._answer(exchange, stream))
 
     async def _answer(self, exchange: Exchange, stream: DirectStream) -> None:
@@ -205,16 +215,20 @@ class Connection(asyncio.Protocol):
         self.expected = False
         self.stream = None
         if self._waiting:
-            self._begin(*self._waiting.popleft())
+            self._begin_next()
         elif self._last_words is not None:
             self._say(self._last_words)
-        else:
-            if self._reading.body is not None:
-                self._reading.body.drop()
-            elif self._reading.phase is IDLE:
-                self._due.set(self._loop.time() + self.serving.limits.keep_alive)
+        elif self._reading.body is not None:
+            self._reading.body.drop()
+        elif self._reading.phase is IDLE:
+            self._due.set(self._loop.time() + self.serving.limits.keep_alive)
         if self._paused:
-            self._resume_reading()
+            self.resume_reading()
+
+    def _begin_next(self) -> None:
+        """Unless the client has not taken what it asked for before: then it waits for that."""
+        if self._waiting and not self.behind:
+            self._begin(*self._waiting.popleft())
 
     def pause_writing(self) -> None:
         self.behind = True
@@ -226,6 +240,17 @@ class Connection(asyncio.Protocol):
             self._stuck.clear()
         if self.stream is not None:
             self.stream.resumed()
+        else:
+            self._begin_next()
+
+    def close(self) -> None:
+        """See direct.Connection. To close while the client still sends would reset what we wrote."""
+        self._cut_shows = self.stream is None or not self.stream.open_ended
+        if self._reading.body is None:
+            self.transport.close()
+        else:
+            self._waiting = self._last_words = None
+            self._linger()
 
     def cut(self, *, reset: bool) -> None:
         """Closes after what was written; with `reset` so that the peer sees an error and not an end."""
@@ -269,7 +294,7 @@ class Connection(asyncio.Protocol):
         if self._waiting:
             self._waiting.pop()
         elif self.stream is None or self.stream.started:
-            self.cut(reset=False)
+            self.cut(reset=self.stream is not None and self.stream.open_ended)
             return False
         else:
             body.lose()
@@ -277,8 +302,10 @@ class Connection(asyncio.Protocol):
         return True
 
     def _busy(self) -> bool:
-        """Whether an answer is under way that the client still wants."""
-        return self.stream is not None and not (self.stream.complete or self.stream.gone)
+        """Whether an answer is under way, or waits, that the client still wants."""
+        if self.stream is None:
+            return bool(self._waiting)
+        return not (self.stream.complete or self.stream.gone)
 
     def _say(self, words: bytes) -> None:
         """The connection's last answer. We go on reading for a while: closing at once would reset what we wrote."""
@@ -287,18 +314,25 @@ class Connection(asyncio.Protocol):
         if self.transport.is_closing():
             return
         self.transport.write(words)
+        self._linger()
+
+    def _linger(self) -> None:
+        self._deaf = True
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self._resume_reading()
+        self.resume_reading()
         self._loop.call_later(self.serving.limits.linger, self.transport.abort)
 
     # Deadlines
 
     def _watch(self) -> None:
-        """Sets the deadline of the phase that the request is in."""
+        """Sets the deadline of the phase that the request is in, or that of the next one."""
         reading = self._reading
         if reading.since is None:
-            self._due.clear()
+            if self.stream is None and not self._waiting:  # it was answered before its body was whole
+                self._due.set(self._loop.time() + self.serving.limits.keep_alive)
+            else:
+                self._due.clear()
         elif reading.phase is HEAD:
             self._due.set(reading.since + self.serving.limits.head_time)
         else:

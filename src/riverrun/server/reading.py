@@ -6,16 +6,19 @@ Knows no socket and no answer. What must not be answered is a Failure out of `fe
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from enum import Enum
 from typing import NoReturn
 
 import httptools
 
-from riverrun.failures import Failure
+from riverrun.failures import Cause, Failure
 from riverrun.server.body import Incoming
 from riverrun.server.heads import Head, body_too_large, broken, check_head, head_too_large, without_upgrade
 from riverrun.server.limits import HostLimits
+
+logger = logging.getLogger("riverrun.server")
 
 
 class Phase(Enum):
@@ -41,6 +44,7 @@ class Reading:
         "_limits",
         "_loop",
         "_parser",
+        "_quiet",
         "_target",
         "begun",
         "body",
@@ -61,6 +65,7 @@ class Reading:
         self._target = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._head_size = 0  # bytes of the head as parsed
+        self._quiet = 0  # bytes of the reads since the last one of the body: chunk extensions, trailers
         self._head_raw = 0  # bytes of the head as read, whatever the parser still holds back
         self._fault: Failure | None = None  # why a callback stopped the parser
         self._parser: httptools.HttpRequestParser | None = self._fresh()
@@ -72,12 +77,16 @@ class Reading:
         in_head = self.phase is HEAD
         if in_head and not self.begun:
             data = without_upgrade(data)
+        elif self.phase is BODY:
+            self._quiet += len(data)
         if self._parser is None:
             self._parser = self._fresh()
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            raise self._fault or broken(f"This is not a valid HTTP/1.1 request: {error}.") from None
+            raise self._fault or _fault(error) from None
+        if self._quiet > self._limits.head:
+            raise head_too_large(f"What frames the request's body is larger than {self._limits.head} bytes")
         if in_head and self.phase is HEAD:
             self._head_raw += len(data)
             if self._head_raw > self._limits.head:
@@ -108,7 +117,7 @@ class Reading:
         self.phase, self.begun = HEAD, True
         self.since = self.since or self._loop.time()
         self._target, self._headers = b"", []
-        self._head_size = self._head_raw = self.body_size = 0
+        self._head_size = self._head_raw = self._quiet = self.body_size = 0
 
     def on_url(self, url: bytes) -> None:
         self._target += url
@@ -150,6 +159,7 @@ class Reading:
 
     def on_body(self, body: bytes) -> None:
         assert self.body is not None
+        self._quiet = 0
         self.body_size += len(body)
         if self.body_size > self._limits.body:
             self._stop(body_too_large(self._limits.body))
@@ -167,3 +177,11 @@ class Reading:
     def _stop(self, failure: Failure) -> NoReturn:
         self._fault = failure
         raise failure
+
+
+def _fault(error: Exception) -> Failure:
+    """What the parser says against the bytes; or a fault of ours in what it called."""
+    if isinstance(error, httptools.HttpParserCallbackError):
+        logger.error("a request's head could not be read", exc_info=error.__context__)
+        return Failure(Cause.INTERNAL, "The server failed to read the request. Please report it.")
+    return broken(f"This is not a valid HTTP/1.1 request: {error}.")

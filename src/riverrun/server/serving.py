@@ -16,6 +16,10 @@ from riverrun.server.stream import Stream
 class Ends(Protocol):
     """A connection, as the server that stops sees it."""
 
+    @property
+    def unwritten(self) -> int:
+        """Bytes that the kernel has not taken yet."""
+
     def shutdown(self) -> None: ...
 
 
@@ -36,3 +40,8 @@ class Serving:
         self.tasks: dict[Stream, asyncio.Task[None]] = {}
         """The answers under way."""
         self.defaults = b""
+
+    @property
+    def sending(self) -> bool:
+        """Whether something that was answered has not been taken yet."""
+        return any(connection.unwritten for connection in self.connections)
