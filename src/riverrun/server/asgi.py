@@ -11,8 +11,9 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import cast
 
 from riverrun.failures import Failure
-from riverrun.server.body import cut_off, too_large
+from riverrun.server.body import cut_off
 from riverrun.server.exchange import Exchange
+from riverrun.server.heads import body_too_large
 from riverrun.server.stream import Header, StreamCut
 
 Scope = MutableMapping[str, object]
@@ -79,7 +80,7 @@ class AsgiBody:
             piece = cast("bytes", message.get("body", b""))
             size += len(piece)
             if size > limit:
-                raise too_large(limit)
+                raise body_too_large(limit)
             pieces.append(piece)
             if not message.get("more_body", False):
                 return b"".join(pieces)

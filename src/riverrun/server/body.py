@@ -6,6 +6,7 @@ import asyncio
 from typing import Protocol
 
 from riverrun.failures import Cause, Failure
+from riverrun.server.heads import body_too_large
 
 HELD = 64 * 1024
 """Bytes of a body that nobody asked for yet above which no more is read from its client."""
@@ -28,10 +29,6 @@ class Body(Protocol):
 def cut_off() -> Failure:
     """What the application hears of a body that will never be whole."""
     return Failure(Cause.BAD_REQUEST, "The connection was closed before the request was complete.")
-
-
-def too_large(limit: int) -> Failure:
-    return Failure(Cause.TOO_LARGE, f"The request body is larger than {limit} bytes. Send less.")
 
 
 class Source(Protocol):
@@ -72,7 +69,7 @@ class Incoming:
         if self._failure is not None:
             raise self._failure
         if self._size > limit:
-            raise too_large(limit)
+            raise body_too_large(limit)
         pieces, self._pieces = self._pieces, []
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 

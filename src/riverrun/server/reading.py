@@ -93,7 +93,7 @@ class Reading:
                 raise self._large_head()
 
     def rest(self) -> None:
-        """Nothing need come for long: between two requests the parser, a kilobyte, is let go of."""
+        """Nothing need come for long, as while a stream runs: the parser, a kilobyte, is let go of."""
         if self.phase is IDLE:
             self._parser = None
 
