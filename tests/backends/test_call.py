@@ -424,7 +424,7 @@ def test_a_stalled_return_ends_with_patience_or_with_the_runs_own_deadline() -> 
             calls.append(call)
             watch = Watch(Deadlines(idle=idle, total=None), lambda failure: call.cancel())
             watch.start()
-            ears.on_push = lambda: watch.heard(content=True)
+            ears.on_push = watch.heard
             await over(ears)
             assert isinstance(ears.endings[0], Cancelled) is (idle is not None)
             watch.stop()

@@ -114,6 +114,17 @@ def test_every_cut_is_interrupted(answer: bytes, error: Exception | None) -> Non
         assert listener.forgotten == 1
 
 
+@pytest.mark.parametrize("cut", [b"", OK])
+def test_a_connection_that_closes_instead_of_an_answer_says_nothing_of_how_the_last_one_ended(cut: bytes) -> None:
+    _, connection, _ = heard(b"HTTP/1.1 204 No Content\r\n\r\n")
+    second = Listener()
+    connection.send(b"POST ", b"{}", second)
+    if cut:
+        connection.data_received(cut)
+    connection.eof_received()
+    assert (second.over, second.fault) == (False, (Cause.UPSTREAM_INTERRUPTED, not cut))
+
+
 def test_a_body_without_length_ends_with_the_connection_but_not_with_a_reset() -> None:
     listener, connection, wire = heard(TO_EOF)
     assert not listener.over

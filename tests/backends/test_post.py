@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from random import Random
 
 import pytest
@@ -25,6 +26,13 @@ def test_the_head_of_a_request() -> None:
         "",
         "",
     ]
+
+
+def test_a_key_is_kept_by_nobody_once_its_request_is_written() -> None:
+    shown = (("authorization", "Bearer a-key-that-is-replaced-soon"),)
+    before = sys.getrefcount(shown)
+    head(HERE, "/v1", Outgoing("/chat", b"{}"), shown)
+    assert sys.getrefcount(shown) == before
 
 
 def test_without_credentials_there_is_no_authorization() -> None:

@@ -139,6 +139,9 @@ def test_logprobs_come_with_the_text_and_only_when_asked_for() -> None:
 def test_tokens_without_text_are_kept() -> None:
     choice = {"index": 0, "delta": {}, "logprobs": {"content": [{"token": "\\xf0", "logprob": -1, "bytes": [240]}]}}
     text = read([json.dumps({"choices": [choice]}).encode(), STOP, DONE], one=ask(logprobs=True))[1]
+    for nothing in ({"delta": None}, {}):
+        choice = {"index": 0, **nothing, "logprobs": choice["logprobs"]}
+        assert len(read([json.dumps({"choices": [choice]}).encode(), STOP, DONE], one=ask(logprobs=True))) == 2
     assert isinstance(text, Text)
     assert (text.literal, text.logprobs is not None) == (b'""', True)
 

@@ -332,6 +332,21 @@ def test_a_hedge_is_not_needed_where_the_first_answers_in_time() -> None:
     assert second.asked == []
 
 
+def test_a_call_that_goes_on_choice_by_choice_leaves_no_hedge_behind() -> None:
+    async def main() -> list[asyncio.TimerHandle]:
+        loop = asyncio.get_running_loop()
+        broken = steps(Say((Text(0, b'"zero"'), Text(1, b'"one"'))), BROKEN)
+        model = Model("tiny", (), retries=0, continues="any", hedge_after=100.0)
+        scene = Scene(broken, (target("two", prefill=True), HELLO), model=model)
+        await scene.begin(n=2)
+        await scene.runs.idle()
+        assert len(scene.asks) == 3
+        timers: list[asyncio.TimerHandle] = loop._scheduled  # type: ignore[attr-defined]  # the loop's own list
+        return [timer for timer in timers if not timer.cancelled() and "_hedge" in repr(timer)]
+
+    assert virtual.run(main()) == []
+
+
 def test_a_hedged_pair_that_fails_is_told_once() -> None:
     scene = Scene(
         steps(Wait(5.0), fails()),

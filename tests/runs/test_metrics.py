@@ -6,9 +6,10 @@ import os
 import re
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
+import pytest
 from prometheus_client.multiprocess import mark_process_dead
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -109,6 +110,23 @@ def test_what_nobody_looks_at_has_its_bound_and_nothing_of_it_is_lost() -> None:
     assert found["riverrun_first_content_seconds_count,model=other"] == 2 * MOST_NOTED + 10
     assert found["riverrun_upstream_attempts_total,cause=none,target=gpu1/*"] == 2 * MOST_NOTED + 10
     assert found["riverrun_tokens_total,direction=in,model=other,source=counted"] == 2 * (2 * MOST_NOTED + 10)
+
+
+def test_a_fault_while_the_library_is_told_counts_nothing_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics = Metrics(Labels(lambda: ALL))
+
+    def broken(name: str) -> str:
+        raise OSError(28, "no space left")
+
+    metrics.run_began()
+    metrics.attempt_ended("gpu1/q")
+    metrics.run_ended("quick", "finished", 1.0)
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(metrics._labels, "target", broken)
+        for _ in range(2):
+            with suppress(OSError):
+                metrics.tell()
+    assert samples(metrics.text().decode())["riverrun_requests_total,ending=finished,model=fast"] == 1
 
 
 def test_names_keep_to_the_conventions() -> None:

@@ -14,6 +14,7 @@ from riverrun.backends.contract import Started
 from riverrun.backends.scripted import End, Fail, Say, Script, Step, Wait, steps, text
 from riverrun.failures import Attempt, Cause, Failure
 from riverrun.routing.target import Target
+from riverrun.runs.metrics import Metrics
 from riverrun.stream.ask import Ask
 from riverrun.stream.assembler import Assembler
 from riverrun.stream.deltas import Finish, Text, Usage
@@ -239,6 +240,24 @@ def test_a_fault_of_ours_on_the_way_is_told_and_closes_the_tape(
         assert scene.runs.running == 0
         assert isinstance(scene.outcomes[0].ending, Refused)
         assert [record.message for record in caplog.records] == ["a run failed by a fault of ours"] * told
+
+    virtual.run(main())
+
+
+def test_a_run_whose_end_can_not_be_counted_ends_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise OSError(28, "no space left")
+
+    async def main() -> None:
+        scene = Scene(text("Hi"))
+        monkeypatch.setattr(Metrics, "run_ended", broken)
+        tape = await played(scene)
+        assert tape.payloads()[-1] == DONE
+        assert scene.runs.running == 0
+        assert scene.outcomes[0].ending == Finished()
+        assert [record.message for record in caplog.records] == ["the end of a run could not be counted"]
 
     virtual.run(main())
 

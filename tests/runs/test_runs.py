@@ -1,10 +1,11 @@
 """Beginning runs, and the end of the server under them."""
 
+import asyncio
 import json
 
 import pytest
 
-from riverrun.backends.scripted import text
+from riverrun.backends.scripted import Fail, Wait, steps, text
 from riverrun.failures import Cause, Failure
 from riverrun.runs.intent import Intent
 from riverrun.runs.runs import Grant
@@ -86,5 +87,25 @@ def test_functions_get_function_calls() -> None:
         tape = await scene.begin(functions=[{"name": "f"}])
         await scene.runs.idle()
         assert (await tape.ended()).choices[0].finish_reason == "stop"
+
+    virtual.run(main())
+
+
+@pytest.mark.parametrize("key", ["", "k"])
+def test_who_is_cancelled_while_he_waits_for_a_run_takes_nothing_with_him(
+    key: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        scene = Scene(steps(Wait(1.0), Fail(Failure(Cause.BAD_REQUEST, "no"))) if key else text("a b", pace=1.0))
+        begun = await scene.runs.begin(chat(stream=True), Grant(), intent=Intent(key=key or None))
+        assert begun.outcome is not None
+        begun.outcome.cancel()
+        idle = asyncio.ensure_future(scene.runs.idle())
+        await asyncio.sleep(0.5)
+        assert not idle.done()
+        await idle
+        assert scene.runs.running == 0
+        assert begun.tape.ending is not None
+        assert not caplog.records
 
     virtual.run(main())

@@ -12,6 +12,14 @@ from tests import virtual
 OFF = Deadlines(connect=None, first_token=None, idle=None, total=None)
 
 
+def hears(watch: Watch, *, content: bool) -> None:
+    """A read, which said something or was a sign of life."""
+    if content:
+        watch.heard()
+    else:
+        watch.last = asyncio.get_running_loop().time()
+
+
 async def _expired(deadlines: Deadlines, reads: list[tuple[float, bool]]) -> tuple[float, str]:
     """When (in seconds from the start) and why a watch expires; `reads` are pauses and whether content came."""
     loop = asyncio.get_running_loop()
@@ -21,7 +29,7 @@ async def _expired(deadlines: Deadlines, reads: list[tuple[float, bool]]) -> tup
     began = loop.time()
     for pause, content in reads:
         await asyncio.sleep(pause)
-        watch.heard(content=content)
+        hears(watch, content=content)
     failure = await expired
     assert failure.cause is Cause.UPSTREAM_TIMEOUT
     return loop.time() - began, failure.message
@@ -51,7 +59,7 @@ def test_nothing_expires_when_all_is_off_or_stopped(content: bool) -> None:
         watches = [Watch(OFF, expired.append), Watch(Deadlines(), expired.append)]
         for watch in watches:
             watch.start()
-            watch.heard(content=content)
+            hears(watch, content=content)
         watches[1].stop()
         await asyncio.sleep(100_000)
         return expired
@@ -66,7 +74,7 @@ def test_a_call_has_one_timer_whatever_it_hears() -> None:
         watch.start()
         timers = [len(loop._scheduled)]  # type: ignore[attr-defined]  # the loop's own list of timers
         for _ in range(1000):
-            watch.heard(content=True)
+            watch.heard()
             await asyncio.sleep(0.1)
         timers.append(len(loop._scheduled))  # type: ignore[attr-defined]  # as above
         watch.stop()

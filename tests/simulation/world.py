@@ -280,7 +280,7 @@ class World:
             self.told.attempts = [Attempted(*row) for row in db.execute("SELECT * FROM call ORDER BY id, number")]
             columns = ", ".join(Settled.__struct_fields__)
             self.told.settled = [
-                Settled(*row) for row in db.execute(f"SELECT {columns} FROM settle ORDER BY id, number")
+                Settled(*row) for row in db.execute(f"SELECT {columns} FROM ended ORDER BY id, number")
             ]
         db.close()
 

@@ -34,7 +34,7 @@ def whole(ledger: Ledger, id: str, tenant: str = "acme", model: str = "fast") ->
 SHOWN = {
     "reserve": "* FROM request",
     "attempt": "* FROM call",
-    "settle": f"{', '.join(Settled.__struct_fields__)} FROM settle ORDER BY rowid",
+    "settle": f"{', '.join(Settled.__struct_fields__)} FROM ended ORDER BY at, id, number",
 }
 """What the file holds of each kind, whether it has a row of its own or came with its ending."""
 

@@ -131,6 +131,7 @@ def test_who_looks_for_lost_attempts_looks_at_the_open_ones_only(file: Path) -> 
     assert "SCAN open" in plan
     assert "SCAN attempt" not in plan
     assert "SCAN settle" not in plan
+    assert "SCAN whole" not in plan
     kept.close()
 
 
@@ -149,7 +150,9 @@ def test_nothing_that_is_written_changes(file: Path) -> None:
     whole(kept, "a")
     kept.close()
     with closing(sqlite3.connect(file)) as db:
-        for table, column in (("reserve", "tenant"), ("attempt", "target"), ("settle", "source")):
+        whole_row = "id, 2, ending, 1, 1, 0, 0, source, at, NULL, 't', 'm', at, 'x', at"
+        db.execute(f"INSERT INTO whole SELECT {whole_row} FROM settle")
+        for table, column in (("reserve", "tenant"), ("attempt", "target"), ("settle", "source"), ("whole", "source")):
             with pytest.raises(sqlite3.IntegrityError, match="append-only"):
                 db.execute(f"UPDATE {table} SET {column} = 'x'")
 
@@ -336,7 +339,7 @@ def test_whatever_comes_one_settled_row_and_open_is_what_has_none(rows: list[tup
     tried = {(id, number) for id, number, kind in rows if kind == "attempt"}
     ended = {(id, number) for id, number, kind in rows if kind == "settle"}
     assert kept._db is not None
-    assert sorted(kept._db.execute("SELECT id, number FROM settle")) == sorted(ended)
+    assert sorted(kept._db.execute("SELECT id, number FROM ended")) == sorted(ended)
     found = {(each.id, each.number) for id in "abc" for each in kept.open_attempts(id)}
     assert found == tried - ended
     kept.close()

@@ -61,21 +61,41 @@ def test_an_older_one_gets_what_it_lacks(tmp_path: Path) -> None:
         db.executemany("INSERT INTO attempt VALUES (?, 1, 'x', 1.0)", [("a",), ("b",)])
         db.execute("INSERT INTO settle VALUES ('a', 1, 'finished', 1, 2, 0, 0, 'provider', 2.0, NULL)")
         db.commit()
-    with pytest.raises(Failure, match="is of version 1; `riverrun serve` makes it one of 2"):
+    with pytest.raises(
+        Failure, match=r"is of version 1; `riverrun serve` makes it one of 2 when it starts\. Start it once"
+    ):
         read_only(file)
     with closing(connected(file, "1.0")) as db:
         assert db.execute("SELECT * FROM ledger_version").fetchall() == [(2, "1.0")]
         assert db.execute("SELECT * FROM open").fetchall() == [("b", 1)]
-        db.execute(
-            "INSERT INTO settle (id, number, ending, prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens,"
-            " source, at) VALUES ('b', 1, 'finished', 1, 2, 0, 0, 'provider', 2.0)"
-        )
+        db.execute("INSERT INTO settle VALUES ('b', 1, 'finished', 1, 2, 0, 0, 'provider', 2.0, NULL)")
         assert db.execute("SELECT * FROM open").fetchall() == []
     found = usage(file, ["tenant", "model", "target"])
     assert [(each.by, each.requests, each.completion_tokens) for each in found.sums] == [
         ({"tenant": "t", "model": "m", "target": "x"}, 2, 4)
     ]
     assert found.open == 0
+
+
+def test_an_older_server_that_still_has_it_open_goes_on_writing(tmp_path: Path) -> None:
+    """By place, as that one does; and what one of them settled, the other does not settle again."""
+    file = tmp_path / "l.sqlite"
+    ended = "'finished', 1, 2, 0, 0, 'provider', 2.0, NULL"
+    settle = "INSERT INTO settle VALUES (?, 1, " + ended + ") ON CONFLICT DO NOTHING"
+    whole = "INSERT INTO whole VALUES (?, 1, " + ended + ", 't', 'm', 1.0, 'x', 1.0) ON CONFLICT DO NOTHING"
+    with closing(sqlite3.connect(file, isolation_level=None)) as older:
+        older.executescript(FIRST)
+        older.execute("INSERT INTO ledger_version VALUES (1, '0.1')")
+        older.execute("INSERT INTO reserve VALUES ('a', 't', 'm', 1.0)")
+        with closing(connected(file, "1.0")) as newer:
+            older.execute("INSERT INTO attempt VALUES ('a', 1, 'x', 1.0)")
+            assert older.execute(settle, ("a",)).rowcount == 1
+            assert newer.execute("SELECT * FROM open").fetchall() == []
+            assert newer.execute(whole, ("a",)).rowcount == 0
+            assert newer.execute(whole, ("b",)).rowcount == 1
+            assert older.execute(settle, ("b",)).rowcount == 0
+    (found,) = usage(file, ["tenant", "model", "target"]).sums
+    assert (found.by, found.requests, found.attempts) == ({"tenant": "t", "model": "m", "target": "x"}, 2, 2)
 
 
 def test_a_newer_one_is_refused_by_name_and_left_as_it_is(tmp_path: Path) -> None:

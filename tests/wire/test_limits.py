@@ -226,6 +226,17 @@ def test_whole_pairs_are_accepted() -> None:
     assert load(b'{"a":"\\ud83d\\ude00"}', Limits()) == {"a": "\U0001f600"}
 
 
+def test_of_several_over_limits_the_first_is_told_whatever_their_order() -> None:
+    over: dict[str, JsonValue] = {"stop": ["x"] * 99, "messages": [None] * 99_999, "top_logprobs": 99, "n": 99}
+    told = []
+    for name in ("n", "top_logprobs", "messages", "stop"):
+        with pytest.raises(Failure) as caught:
+            refuse_over(over, Limits())
+        told.append(caught.value.param)
+        del over[name]
+    assert told == ["n", "top_logprobs", "messages", "stop"]
+
+
 @given(json_values)
 def test_over_limits_looks_at_numbers_and_arrays_only(value: JsonValue) -> None:
     refuse_over({"model": value, "temperature": value}, Limits())

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from riverrun.backends import post
 from riverrun.backends.address import parse
 from riverrun.backends.comeback import Comeback
-from riverrun.backends.connection import Connection
+from riverrun.backends.connection import NO_HEADERS, Connection
 from riverrun.backends.content import Content, content, told
 from riverrun.backends.contract import Started
 from riverrun.backends.credentials import Credentials, Unsigned, hush
@@ -29,7 +29,6 @@ from riverrun.stream.ask import Ask
 from riverrun.stream.deltas import Delta
 from riverrun.stream.flow import Cancelled, Ending, Finished, Refused, Sink
 
-NO_HEADERS: Mapping[str, str] = {}
 FINISHED = Finished()
 OUR_BUG = "The server failed while it read an upstream's answer; the log has the details under this request's id."
 

@@ -101,6 +101,7 @@ class Connection(asyncio.Protocol):
         self._answer = answer
         self._over = self._told = False
         self._silent = True
+        self._keep = self._to_eof = False
         self._status = self._head_size = self._quiet = 0
         if len(body) <= JOINED:
             self._transport.write(head + body)

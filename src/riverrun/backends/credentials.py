@@ -12,7 +12,6 @@ A row's `auth` names the way, and each way is one function:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 
 import msgspec
 
@@ -96,13 +95,7 @@ class Credentials:
 
 
 def _bearer(target: Target, request: Unsigned) -> Headers:
-    return _borne(target.key) if target.key is not None else ()
-
-
-@lru_cache(maxsize=256)
-def _borne(key: str) -> Headers:
-    """One for all calls: each keeps what it showed until it ends."""
-    return (("authorization", f"Bearer {key}"),)
+    return (("authorization", f"Bearer {target.key}"),) if target.key is not None else ()
 
 
 def _header(target: Target, request: Unsigned) -> Headers:

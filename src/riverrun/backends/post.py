@@ -29,7 +29,7 @@ def head(address: Address, prefix: str, outgoing: Outgoing, shown: Headers = (),
     Raises ValueError for a path or header that would break the message apart (SEC9); its text holds no value.
     """
     fixed = _fixed(address, prefix + outgoing.path, outgoing.headers)
-    return b"%b%b%bcontent-length: %d\r\n\r\n" % (fixed, _shown(shown), named, len(outgoing.body))
+    return b"%b%b%bcontent-length: %d\r\n\r\n" % (fixed, lines(shown), named, len(outgoing.body))
 
 
 def idempotent(random: Random) -> bytes:
@@ -61,14 +61,8 @@ def headers(address: Address, more: Headers) -> Mapping[str, str]:
 
 @lru_cache(maxsize=256)
 def _fixed(address: Address, path: str, more: Headers) -> bytes:
-    """All that is the same for every request to a target."""
+    """All that is the same for every request to a target. Credentials are not: none outlives what was replaced."""
     return begun("POST", path) + lines(headers(address, more).items())
-
-
-@lru_cache(maxsize=256)
-def _shown(credentials: Headers) -> bytes:
-    """Nearly always the same as before; only what signs the body or the hour is new each time."""
-    return lines(credentials)
 
 
 def begun(method: str, path: str) -> bytes:

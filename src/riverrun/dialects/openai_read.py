@@ -149,7 +149,7 @@ class OpenAIReader:
                 said = sent.delta or sent.message or SILENCE
                 text = bytes(said.content)
                 if (
-                    self._logprobs
+                    (self._logprobs and said is not SILENCE)
                     or said.reasoning_content
                     or said.reasoning
                     or said.reasoning_details

@@ -140,7 +140,7 @@ class Attempt:
         passed = self._gate.passed(deltas)
         if not passed:
             return passed
-        self._watch.heard(content=True)
+        self._watch.heard()
         if self._calls is not None:
             passed = self._calls.passed(passed)
         if passed and self.seam is not None:

@@ -243,7 +243,8 @@ class Branch:
         return "prefill" if able else None
 
     def _split(self, failure: Failure, attempt: Attempt | None = None) -> None:
-        """A call for several choices broke: each one that is not complete goes on by itself."""
+        """A call for several choices broke: each one that is not complete goes on by itself, and this branch ends."""
+        self.stop()
         parts = []
         for choice in self._owner.unfinished(self._ask.choices):
             ask = msgspec.structs.replace(self._ask, choices=(choice,))

@@ -73,6 +73,18 @@ class Standing(msgspec.Struct, frozen=True):
     breakers: Mapping[str, State] = {}
 
 
+Runs = defaultdict[tuple[str, str], list[float]]
+"""Seconds, by model and ending."""
+
+Firsts = defaultdict[str, list[float]]
+"""Seconds, by model."""
+
+Calls = defaultdict[tuple[str, Cause | None], int]
+"""How many, by target and cause."""
+
+UsedTokens = defaultdict[tuple[str, Source], list[int]]
+"""Tokens in and out, by model and who counted."""
+
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
@@ -107,10 +119,10 @@ class Metrics:
         self._now_running = 0
         self._looking: asyncio.TimerHandle | None = None
         self._noted = 0  # runs that the library was not told of; and what of them, by names as they came:
-        self._runs: defaultdict[tuple[str, str], list[float]] = defaultdict(list)  # seconds, by model and ending
-        self._firsts: defaultdict[str, list[float]] = defaultdict(list)  # seconds, by model
-        self._calls: defaultdict[tuple[str, Cause | None], int] = defaultdict(int)  # by target and cause
-        self._used: defaultdict[tuple[str, Source], list[int]] = defaultdict(_no_tokens)  # by model and who counted
+        self._runs: Runs = defaultdict(list)
+        self._firsts: Firsts = defaultdict(list)
+        self._calls: Calls = defaultdict(int)
+        self._used: UsedTokens = defaultdict(_no_tokens)
         self._states: dict[str, State] = {}  # of breakers, as they were told last
         self._requests = _counter("riverrun_requests", "Requests by how they ended.", own, ("model", "ending"))
         self._tokens = _counter(
@@ -194,23 +206,25 @@ class Metrics:
         self._tell_standing()
 
     def _tell_noted(self) -> None:
-        """Under the labels that hold now."""
+        """Under the labels that hold now. What was noted is let go of first: a fault here counts nothing twice."""
         labels = self._labels
-        for (model, ending), times in self._runs.items():
+        self._noted = 0
+        runs, self._runs = self._runs, defaultdict(list)
+        firsts, self._firsts = self._firsts, defaultdict(list)
+        calls, self._calls = self._calls, defaultdict(int)
+        used, self._used = self._used, defaultdict(_no_tokens)
+        for (model, ending), times in runs.items():
             label = labels.model(model)
             self._requests[label, ending if ending in ENDINGS else OTHER].inc(len(times))
             _observe(self._whole[(label,)], times)
-        for model, times in self._firsts.items():
+        for model, times in firsts.items():
             _observe(self._first[(labels.model(model),)], times)
-        for (target, cause), count in self._calls.items():
+        for (target, cause), count in calls.items():
             self._attempts[labels.target(target), FINE if cause is None else cause.name.lower()].inc(count)
-        for (model, source), (prompt, completion) in self._used.items():
+        for (model, source), (prompt, completion) in used.items():
             label = labels.model(model)
             self._tokens[label, "in", source].inc(prompt)
             self._tokens[label, "out", source].inc(completion)
-        for noted in (self._runs, self._firsts, self._calls, self._used):
-            noted.clear()
-        self._noted = 0
 
     def _look_soon(self) -> None:
         """Once for all that happens meanwhile; at once where no loop runs."""

@@ -229,9 +229,17 @@ class Run:
             if self.tape.ending is None:
                 tell(self.tape, ours())
         finally:
-            seconds = self._loop.time() - self._began
+            self._told(ending, usage)
+
+    def _told(self, ending: Ending, usage: CompletionUsage | None) -> None:
+        """Books that fail keep no run: whoever waits for its end must hear of it."""
+        seconds = self._loop.time() - self._began
+        limited = isinstance(ending, Finished) and self.assembler.limited
+        try:
             self._account.over(ending, seconds, self._first_content)
-            limited = isinstance(ending, Finished) and self.assembler.limited
+        except Exception:
+            log.exception("the end of a run could not be counted")
+        finally:
             self._over(
                 self, Outcome(self.ask, self._target, ending, usage, self._first_content, seconds, limited=limited)
             )

@@ -109,6 +109,7 @@ class Runs:
         self._busy: set[asyncio.Task[None]] = set()
         """What must be waited for beside them: tapes that are taken over, and what is left to do after an answer."""
         self._leaving: asyncio.Future[None] | None = None
+        self._none_run: asyncio.Event | None = None  # made for those who wait for it
 
     @property
     def running(self) -> int:
@@ -150,7 +151,9 @@ class Runs:
         """Returns when nothing runs."""
         while self._runs or self._busy:
             if self._runs:
-                await asyncio.wait([run.outcome for run in self._runs])
+                self._none_run = self._none_run or asyncio.Event()
+                self._none_run.clear()
+                await self._none_run.wait()
             if self._busy:
                 await asyncio.wait(self._busy)
 
@@ -283,7 +286,9 @@ class Runs:
         if forgets or remembers:
             self._do(self._after(run, outcome, forgets=forgets, remembers=remembers))
         else:
-            run.outcome.set_result(outcome)
+            _settle(run, outcome)
+        if self._none_run is not None and not self._runs:
+            self._none_run.set()
 
     async def _after(self, run: Run, outcome: Outcome, *, forgets: bool, remembers: bool) -> None:
         tape = run.tape
@@ -295,7 +300,7 @@ class Runs:
         except Exception:  # Failure too: nobody else hears of it
             log.exception("what had to be written after %s could not be", tape.head.id)
         finally:
-            run.outcome.set_result(outcome)
+            _settle(run, outcome)
 
     def _do(self, what: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(what)
@@ -326,3 +331,9 @@ class Runs:
     def _padding(self, size: int) -> str:
         """Fills a chunk up to a multiple of 64 bytes, so that its length tells nothing of a token's."""
         return "".join(self._random.choices(PADDING, k=64 - size % 64))
+
+
+def _settle(run: Run, outcome: Outcome) -> None:
+    """Unless it was cancelled: whoever waits for an outcome, and is cancelled, cancels it too."""
+    if not run.outcome.done():
+        run.outcome.set_result(outcome)

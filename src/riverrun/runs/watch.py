@@ -33,10 +33,10 @@ class Watch:
         self._started = self.last = self._loop.time()
         self._set(self._started)
 
-    def heard(self, *, content: bool) -> None:
-        """The upstream sent something; `content` if it said something."""
+    def heard(self) -> None:
+        """The upstream said something."""
         self.last = self._loop.time()
-        self._content = self._content or content
+        self._content = True
 
     def stop(self) -> None:
         self._expired = None

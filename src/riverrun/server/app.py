@@ -5,6 +5,7 @@ One routing decision per request, made here from method and path; nobody reads t
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import re
@@ -120,7 +121,7 @@ class App:
             line = log.of_exchange(exchange, failure)
         else:
             try:
-                line = log.of_outcome(await exchange.outcome, exchange)
+                line = log.of_outcome(await asyncio.shield(exchange.outcome), exchange)
             except Exception:  # a fault of ours; its traceback is in the log already
                 line = log.of_exchange(exchange, failure)
         log.write(line, self._log_format)

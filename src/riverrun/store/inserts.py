@@ -20,11 +20,11 @@ Values = tuple[object, ...]
 INSERT: dict[type[Entry], str] = {
     Reserved: "INSERT INTO reserve VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
     Attempted: "INSERT INTO attempt VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-    Settled: "INSERT INTO settle VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+    Settled: "INSERT INTO settle VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
 }
 
-ALONE: Values = (None,) * 5
-"""Behind an ending whose beginnings are rows of their own."""
+WHOLE = "INSERT INTO whole VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+"""An ending with its call, and the request where that is there."""
 
 UNFIT = (
     sqlite3.IntegrityError,
@@ -43,34 +43,38 @@ class Particular(Exception):
 
 def together(db: sqlite3.Connection, rows: Sequence[Entry]) -> None:
     """All rows, where each fits and is new. Raises Particular or one of UNFIT where not; some are written then."""
-    for kind, values in gathered(rows):
-        if values and db.executemany(INSERT[kind], values).rowcount != len(values):
+    for insert, values in gathered(rows):
+        if values and db.executemany(insert, values).rowcount != len(values):
             raise Particular
 
 
-def gathered(rows: Iterable[Entry]) -> list[tuple[type[Entry], list[Values]]]:
-    """By kind. An ending takes along what of its call and request is there: the three are one row then.
+def gathered(rows: Iterable[Entry]) -> list[tuple[str, list[Values]]]:
+    """By how they are inserted. An ending takes along its call, and the request, where they are there: one row then.
 
     Raises Particular where two rows have the same name.
     """
     reserved: dict[str, Reserved] = {}
     attempted: dict[tuple[str, int], Attempted] = {}
     settled: list[Values] = []
+    whole: list[Values] = []
+    astuple = msgspec.structs.astuple
     for row in rows:
         if isinstance(row, Settled):
             call = attempted.pop((row.id, row.number), None)
-            request = reserved.pop(row.id, None) if call is not None else None
-            settled.append(msgspec.structs.astuple(row) + _beginnings(request, call))
+            if call is None:
+                settled.append(astuple(row))
+            else:
+                whole.append(astuple(row) + _beginnings(reserved.pop(row.id, None), call))
         elif isinstance(row, Attempted):
             if attempted.setdefault((row.id, row.number), row) is not row:
                 raise Particular
         elif reserved.setdefault(row.id, row) is not row:
             raise Particular
-    astuple = msgspec.structs.astuple
     return [
-        (Reserved, [astuple(row) for row in reserved.values()]),
-        (Attempted, [astuple(row) for row in attempted.values()]),
-        (Settled, settled),
+        (INSERT[Reserved], [astuple(row) for row in reserved.values()]),
+        (INSERT[Attempted], [astuple(row) for row in attempted.values()]),
+        (INSERT[Settled], settled),
+        (WHOLE, whole),
     ]
 
 
@@ -79,9 +83,7 @@ def one_by_one(db: sqlite3.Connection, rows: Iterable[Entry]) -> int:
     return sum(not _inserted(db, row) for row in rows)
 
 
-def _beginnings(request: Reserved | None, call: Attempted | None) -> Values:
-    if call is None:
-        return ALONE
+def _beginnings(request: Reserved | None, call: Attempted) -> Values:
     if request is None:
         return (None, None, None, call.target, call.at)
     return (request.tenant, request.model, request.at, call.target, call.at)
@@ -89,9 +91,8 @@ def _beginnings(request: Reserved | None, call: Attempted | None) -> Values:
 
 def _inserted(db: sqlite3.Connection, row: Entry) -> bool:
     """False: it fits no ledger. One that is there already is left as it is."""
-    values = msgspec.structs.astuple(row)
     try:
-        new = db.execute(INSERT[type(row)], values + ALONE if isinstance(row, Settled) else values).rowcount
+        new = db.execute(INSERT[type(row)], msgspec.structs.astuple(row)).rowcount
     except UNFIT as error:
         log.error("%s fits no ledger and is left out: %s", _name(row), type(error).__name__)
         return False

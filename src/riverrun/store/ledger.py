@@ -23,7 +23,7 @@ from riverrun.config import StoreConfig
 from riverrun.failures import Failure
 from riverrun.store.contract import Attempted, Entry, Ledger, NoLedger, Reserved, Settled
 from riverrun.store.inserts import UNFIT, Particular, one_by_one, together
-from riverrun.store.schema import WRITE_PATIENCE, connected, place
+from riverrun.store.schema import UNSETTLED, WRITE_PATIENCE, connected, place
 
 log = logging.getLogger("riverrun.store")
 
@@ -48,19 +48,19 @@ LONGEST_NAME = 256
 PATIENT = 40
 """Tries in a row that another process's lock may cost before it is said: two seconds."""
 
-OPEN = """
+OPEN = f"""
 SELECT id, number, target, at FROM attempt WHERE id = ?
-AND NOT EXISTS (SELECT 1 FROM settle WHERE settle.id = attempt.id AND settle.number = attempt.number)
+AND {UNSETTLED}
 ORDER BY number
 """
 
-COMPLETED = "SELECT SUM(completion_tokens) FROM settle WHERE id = ?"
+COMPLETED = "SELECT SUM(completion_tokens) FROM ended WHERE id = ?"
 
-LOST = """
+LOST = f"""
 INSERT INTO settle
-SELECT id, number, 'owner_died', 0, 0, 0, 0, 'estimated', ?, NULL, NULL, NULL, NULL, NULL, NULL
+SELECT id, number, 'owner_died', 0, 0, 0, 0, 'estimated', ?, NULL
 FROM open CROSS JOIN attempt USING (id, number) WHERE attempt.at < ?
-AND NOT EXISTS (SELECT 1 FROM settle WHERE settle.id = attempt.id AND settle.number = attempt.number)
+AND {UNSETTLED}
 """
 
 LOST_AFTER = 24 * 3600.0

@@ -59,26 +59,55 @@ CREATE TRIGGER settle_stays BEFORE UPDATE ON settle BEGIN SELECT RAISE(ABORT, 't
 """
 
 SECOND = """
-ALTER TABLE settle ADD COLUMN tenant TEXT;
-ALTER TABLE settle ADD COLUMN model TEXT;
-ALTER TABLE settle ADD COLUMN began REAL;
-ALTER TABLE settle ADD COLUMN target TEXT;
-ALTER TABLE settle ADD COLUMN asked REAL;
+CREATE TABLE whole (
+  id TEXT NOT NULL,
+  number INTEGER NOT NULL,
+  ending TEXT NOT NULL,
+  prompt_tokens INTEGER NOT NULL CHECK (prompt_tokens >= 0),
+  completion_tokens INTEGER NOT NULL CHECK (completion_tokens >= 0),
+  cached_tokens INTEGER NOT NULL CHECK (cached_tokens >= 0),
+  reasoning_tokens INTEGER NOT NULL CHECK (reasoning_tokens >= 0),
+  source TEXT NOT NULL CHECK (source IN ('provider', 'counted', 'estimated')),
+  at REAL NOT NULL,
+  client_request_id TEXT,
+  tenant TEXT,
+  model TEXT,
+  began REAL,
+  target TEXT NOT NULL,
+  asked REAL NOT NULL,
+  UNIQUE (id, number)
+);
+CREATE INDEX whole_at ON whole (at);
+CREATE TRIGGER whole_stays BEFORE UPDATE ON whole BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE TRIGGER whole_once BEFORE INSERT ON whole
+  WHEN EXISTS (SELECT 1 FROM settle WHERE id = NEW.id AND number = NEW.number) BEGIN SELECT RAISE(IGNORE); END;
+CREATE TRIGGER settle_once BEFORE INSERT ON settle
+  WHEN EXISTS (SELECT 1 FROM whole WHERE id = NEW.id AND number = NEW.number) BEGIN SELECT RAISE(IGNORE); END;
 CREATE VIEW request AS SELECT id, tenant, model, at FROM reserve
-  UNION ALL SELECT id, tenant, model, began FROM settle WHERE tenant IS NOT NULL;
+  UNION ALL SELECT id, tenant, model, began FROM whole WHERE tenant IS NOT NULL;
 CREATE VIEW call AS SELECT id, number, target, at FROM attempt
-  UNION ALL SELECT id, number, target, asked FROM settle WHERE target IS NOT NULL;
+  UNION ALL SELECT id, number, target, asked FROM whole;
+CREATE VIEW ended AS SELECT *, NULL AS tenant, NULL AS model, NULL AS began, NULL AS target, NULL AS asked FROM settle
+  UNION ALL SELECT * FROM whole;
 CREATE TABLE open (id TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (id, number)) WITHOUT ROWID;
 INSERT INTO open SELECT id, number FROM attempt
   WHERE NOT EXISTS (SELECT 1 FROM settle WHERE settle.id = attempt.id AND settle.number = attempt.number);
 CREATE TRIGGER attempt_opens AFTER INSERT ON attempt
   BEGIN INSERT INTO open VALUES (NEW.id, NEW.number) ON CONFLICT DO NOTHING; END;
-CREATE TRIGGER settle_closes AFTER INSERT ON settle WHEN NEW.target IS NULL
+CREATE TRIGGER settle_closes AFTER INSERT ON settle
   BEGIN DELETE FROM open WHERE id = NEW.id AND number = NEW.number; END;
 """
-"""A call that began and ended within one transaction is one row: its `settle` has what `attempt` and `reserve` would
-have (a third of the work). `request` and `call` show both kinds alike. `open` has the attempts that nobody settled, so
-that looking for them costs what they are, and not what the whole ledger is."""
+"""A call that began and ended within one transaction is one row, in `whole`: it has what `settle`, `attempt` and
+`reserve` would have (a third of the work). `request`, `call` and `ended` show both kinds alike. `open` has the attempts
+that nobody settled, so that looking for them costs what they are, and not what the whole ledger is.
+
+The tables of the first version stay as they are: a server of that version which still drains goes on writing them."""
+
+UNSETTLED = """
+NOT EXISTS (SELECT 1 FROM settle WHERE settle.id = attempt.id AND settle.number = attempt.number)
+AND NOT EXISTS (SELECT 1 FROM whole WHERE whole.id = attempt.id AND whole.number = attempt.number)
+"""
+"""Of an attempt. (SQLite would make a copy of all of `ended` to look there.)"""
 
 STEPS = (FIRST, SECOND)
 """What each version adds to the one before it: a new file takes every step, an older one those that it lacks."""
@@ -138,7 +167,11 @@ def _seen(db: sqlite3.Connection, path: Path) -> None:
     if not version:
         raise _nothing(path)
     if version < VERSION:
-        raise _unusable(path, f"is of version {version}; `riverrun serve` makes it one of {VERSION} when it starts")
+        raise Failure(
+            Cause.BAD_REQUEST,
+            f"The ledger {path} is of version {version}; `riverrun serve` makes it one of {VERSION} when it starts. "
+            "Start it once, then ask again.",
+        )
 
 
 def _prepare(db: sqlite3.Connection, path: Path, riverrun: str) -> None:

@@ -10,32 +10,32 @@ from typing import Literal
 
 import msgspec
 
-from riverrun.store.schema import read_only
+from riverrun.store.schema import UNSETTLED, read_only
 
 Column = Literal["tenant", "model", "day", "target"]
 
 COLUMNS: dict[Column, str] = {
-    "tenant": "coalesce(settle.tenant, (SELECT tenant FROM request WHERE id = settle.id), '')",
-    "model": "coalesce(settle.model, (SELECT model FROM request WHERE id = settle.id), '')",
-    "day": "strftime('%Y-%m-%d', settle.at, 'unixepoch')",
-    "target": "coalesce(settle.target, (SELECT target FROM call WHERE (id, number) = (settle.id, settle.number)), '')",
+    "tenant": "coalesce(ended.tenant, (SELECT tenant FROM request WHERE id = ended.id), '')",
+    "model": "coalesce(ended.model, (SELECT model FROM request WHERE id = ended.id), '')",
+    "day": "strftime('%Y-%m-%d', ended.at, 'unixepoch')",
+    "target": "coalesce(ended.target, (SELECT target FROM call WHERE (id, number) = (ended.id, ended.number)), '')",
 }
 """Days are UTC's. A row that was lost leaves its column empty."""
 
 SUMS = """
-SELECT {groups}, count(DISTINCT settle.id), count(*),
+SELECT {groups}, count(DISTINCT ended.id), count(*),
   sum(prompt_tokens), sum(completion_tokens), sum(cached_tokens), sum(reasoning_tokens),
   sum(CASE source WHEN 'provider' THEN prompt_tokens + completion_tokens ELSE 0 END),
   sum(CASE source WHEN 'counted' THEN prompt_tokens + completion_tokens ELSE 0 END),
   sum(CASE source WHEN 'estimated' THEN prompt_tokens + completion_tokens ELSE 0 END)
-FROM settle
-WHERE settle.at >= ?
+FROM ended
+WHERE ended.at >= ?
 GROUP BY {groups} ORDER BY {groups}
 """
 
-OPEN = """
+OPEN = f"""
 SELECT count(*) FROM open CROSS JOIN attempt USING (id, number) WHERE attempt.at >= ?
-AND NOT EXISTS (SELECT 1 FROM settle WHERE settle.id = attempt.id AND settle.number = attempt.number)
+AND {UNSETTLED}
 """
 
 

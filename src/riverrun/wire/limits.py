@@ -34,8 +34,9 @@ class Limits(msgspec.Struct, frozen=True):
     strict: bool = False
 
 
-NUMBERS = frozenset(("n", "top_logprobs"))
-ARRAYS = frozenset(("messages", "stop", "tools", "functions"))
+NUMBERS = ("n", "top_logprobs")
+ARRAYS = ("messages", "stop", "tools", "functions")
+LIMITED = frozenset(NUMBERS + ARRAYS)
 
 BRACES = bytes.maketrans(b"{}", b"[]")
 PROSE = bytes(code for code in range(256) if code not in b'[]{}"')
@@ -73,19 +74,30 @@ def load(body: bytes, limits: Limits) -> dict[str, JsonValue]:
 def refuse_over(value: dict[str, JsonValue], limits: Limits) -> None:
     """Raises Failure (400) for a number or an array over its limit, before anything is built from it."""
     for name, given in value.items():
-        if name in ARRAYS:
-            if isinstance(given, list) and len(given) > (most := getattr(limits, name)):
-                raise bad_request(
-                    f"Invalid '{name}': array too long. Expected an array with maximum length {most}, "
-                    f"but got an array with length {len(given)} instead.",
-                    name,
-                    "array_above_max_length",
-                )
-        elif name in NUMBERS and type(given) is int and given > (most := getattr(limits, name)):
+        if name in LIMITED:
+            size = len(given) if isinstance(given, list) else given
+            if type(size) is int and size > getattr(limits, name):
+                _refuse_first(value, limits)
+
+
+def _refuse_first(value: dict[str, JsonValue], limits: Limits) -> None:
+    """The first that is over, in our order: an answer doesn't hang on that of the request."""
+    for name in NUMBERS:
+        number, most = value.get(name), getattr(limits, name)
+        if type(number) is int and number > most:
             raise bad_request(
-                f"Invalid '{name}': integer above maximum value. Expected a value <= {most}, but got {given} instead.",
+                f"Invalid '{name}': integer above maximum value. Expected a value <= {most}, but got {number} instead.",
                 name,
                 "integer_above_max_value",
+            )
+    for name in ARRAYS:
+        array, most = value.get(name), getattr(limits, name)
+        if isinstance(array, list) and len(array) > most:
+            raise bad_request(
+                f"Invalid '{name}': array too long. Expected an array with maximum length {most}, "
+                f"but got an array with length {len(array)} instead.",
+                name,
+                "array_above_max_length",
             )
 
 
