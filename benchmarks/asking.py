@@ -18,7 +18,7 @@ from benchmarks.processes import LOAD_CORE, Tree, pinned
 from benchmarks.programs import compiled
 
 PATIENCE = 120.0
-"""Seconds after which a load is given up."""
+"""Seconds after which a load is given up, as a rule."""
 KEY = "sk-benchmark-0123456789-abcdefghijklmnop"
 PROMPT = (
     {"role": "system", "content": "You are a helpful assistant."},
@@ -104,12 +104,18 @@ class Asking:
 
 
 @contextmanager
-def asking(load: Load, port: int, headers: Sequence[str] = (), core: int | None = LOAD_CORE) -> Iterator[Asking]:
-    """Puts a load on a port; it is ended in any case."""
+def asking(
+    load: Load,
+    port: int,
+    headers: Sequence[str] = (),
+    core: int | None = LOAD_CORE,
+    patience: float = PATIENCE,
+) -> Iterator[Asking]:
+    """Puts a load on a port; it is ended in any case, and after `patience` seconds."""
     process = subprocess.Popen(
         pinned(load.command(port, headers), core), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-    limit = threading.Timer(PATIENCE, process.kill)
+    limit = threading.Timer(patience, process.kill)
     limit.start()
     assert process.stdin is not None
     assert process.stdout is not None

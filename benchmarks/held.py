@@ -13,6 +13,8 @@ LATE = 20_000
 """Microseconds under way for the 99th of 100 chunks, from which on streams do not count as held."""
 COMPLETE = 0.98
 """The part of the chunks that has to come within the window."""
+PATIENCE = 15.0
+"""Seconds, beyond its window, that a probe may take. Who needs longer to begin so many streams does not hold them."""
 STEP = 1.08
 """The search ends when the two bounds are closer than this factor."""
 
@@ -58,7 +60,7 @@ def most_that(fine: Callable[[int], bool], first: int, most: int) -> int:
 
 def _probe(tree: Tree, headers: Sequence[str], seconds: float, streams: int) -> Seen | None:
     try:
-        with asking(paced(streams, seconds), tree.port, headers) as asked:
+        with asking(paced(streams, seconds), tree.port, headers, patience=seconds + PATIENCE) as asked:
             asked.begun()
             return asked.seen()
     except NoFigures:
