@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks import riverrun_setting
 from benchmarks.asking import Load, upstream
 from benchmarks.measures import figures
-from benchmarks.processes import PROXY_CORE, Tree, free_port, running
+from benchmarks.processes import PROXY_CORE, Tree, awake, free_port, running, taking_turns
 from benchmarks.rounds import noting, say
 from benchmarks.samples import Sample
 
@@ -74,12 +74,14 @@ def measured(part: Part, repetitions: int, seconds: float, missing: dict[str, st
         for way in ways:
             with noting(way.name, missing):
                 trees[way] = stack.enter_context(set_up(way, folder, behind, words))
+        stack.enter_context(taking_turns(list(trees.values())))
         for repetition in range(repetitions):
             for trial in trials:
                 if trial.way in trees:
                     say(f"{repetition + 1} of {repetitions}: {part.title}, {trial.measure}, {trial.who}")
-                    with noting(f"{trial.who}, {trial.measure}", missing):
+                    with awake(trees[trial.way]), noting(f"{trial.who}, {trial.measure}", missing):
                         found = figures(trial.load, trees[trial.way], (), behind, trial.per)
                         yield Sample(trial.measure, trial.who, repetition, found)
         for way, tree in trees.items():
-            yield from part.beyond(way, tree)
+            with awake(tree):
+                yield from part.beyond(way, tree)

@@ -52,6 +52,14 @@ class Tree:
         """
         return sum(_cpu_clock(pid) for pid in self.processes())
 
+    def halt(self) -> None:
+        """It stands still: not even a timer of its own goes off."""
+        self._signal(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        """It goes on where it stood still."""
+        self._signal(signal.SIGCONT)
+
     def pss(self) -> int:
         """Bytes of memory: pages of its own, and its part of those that are shared."""
         return sum(_rolled_up(pid).get("Pss", 0) for pid in self.processes()) * 1024
@@ -63,6 +71,34 @@ class Tree:
     def descriptors(self) -> int:
         """Open files and sockets."""
         return sum(_descriptors(pid) for pid in self.processes())
+
+    def _signal(self, number: signal.Signals) -> None:
+        for pid in self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+
+@contextmanager
+def taking_turns(trees: Sequence[Tree]) -> Iterator[None]:
+    """All of them stand still but for those that are `awake`: an idle server has timers too, and one that was left in
+    the middle of its work goes on with it in the next one's time."""
+    for tree in trees:
+        tree.halt()
+    try:
+        yield
+    finally:
+        for tree in trees:
+            tree.wake()
+
+
+@contextmanager
+def awake(tree: Tree) -> Iterator[None]:
+    """It is this one's turn."""
+    tree.wake()
+    try:
+        yield
+    finally:
+        tree.halt()
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from benchmarks.contenders import Contender, Running, started
 from benchmarks.held import held
 from benchmarks.measures import Measure, figures
 from benchmarks.memory import memory
-from benchmarks.processes import NotStarted, Tree
+from benchmarks.processes import NotStarted, Tree, awake, taking_turns
 from benchmarks.programs import Missing
 from benchmarks.samples import Sample
 
@@ -52,6 +52,7 @@ def measured(plan: Plan, missing: dict[str, str]) -> Iterator[Sample]:
         yield from _memories(plan, folder, behind, missing)
         with ExitStack() as stack:
             running = list(_all_started(plan, folder, behind, stack, missing))
+            stack.enter_context(taking_turns([each.tree for each in running]))
             yield from _interleaved(plan, running, behind, missing)
             yield from _held(plan, running)
 
@@ -73,7 +74,7 @@ def _interleaved(plan: Plan, running: Sequence[Running], behind: Tree, missing: 
                 if load is None:
                     continue
                 say(f"{repetition + 1} of {plan.repetitions}: {measure.title}, {each.contender.title}")
-                with noting(f"{each.contender.name}, {measure.name}", missing):
+                with awake(each.tree), noting(f"{each.contender.name}, {measure.name}", missing):
                     found = figures(load, each.tree, each.headers, behind, measure.per)
                     yield Sample(measure.name, each.contender.name, repetition, found)
 
@@ -83,7 +84,9 @@ def _held(plan: Plan, running: Sequence[Running]) -> Iterator[Sample]:
         contender = each.contender
         say(f"streams held, {contender.title}")
         first, most = min(100, contender.streams // 2), min(MOST_STREAMS, 20 * contender.streams)
-        for name, count in held(each.tree, each.headers, plan.probe, first, most).items():
+        with awake(each.tree):
+            found = held(each.tree, each.headers, plan.probe, first, most)
+        for name, count in found.items():
             yield Sample(name, contender.name, repetition, {"streams": float(count)})
 
 
