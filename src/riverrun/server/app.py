@@ -91,7 +91,7 @@ class App:
             await self._over(exchange, None)
             raise
         except Failure as raised:
-            failure = raised
+            failure = raised.with_traceback(None)  # or it and this frame, with the request in it, keep each other
         except Exception:
             server_log.exception("request %s failed by a fault of ours", exchange.id)
             failure = Failure(Cause.INTERNAL, "The server failed; its log has the details under this request's id.")
