@@ -32,9 +32,9 @@ class Bound:
         return found >= limit if self.least else found <= limit
 
 
-def ratio(measure: str, who: str, other: str) -> Callable[[Results], Spread | None]:
-    """Of what two cost."""
-    return lambda results: results.ratio(measure, who, other, "cost")
+def ratio(measure: str, who: str, other: str, name: str = "cost") -> Callable[[Results], Spread | None]:
+    """Of what two cost, or of another figure of theirs."""
+    return lambda results: results.ratio(measure, who, other, name)
 
 
 def figure(measure: str, name: str, scale: float = 1.0, who: str = OURS) -> Callable[[Results], Spread | None]:
@@ -70,17 +70,23 @@ BOUNDS = (
         for dialect in ("anthropic", "gemini")
         for measure in ("paced", "burst", "json")
     ),
-    Bound("workers", "2 workers ÷ 1, paced chunk", "", None, 1.1, ratio("paced", "2 workers", "1 worker")),
-    Bound("workers", "2 workers ÷ 1, JSON request", "", None, 1.1, ratio("json", "2 workers", "1 worker")),
+    *(
+        Bound("workers", f"2 workers ÷ {other}, {title}", "", None, 1.1, ratio(measure, "2 workers", other))
+        for other in ("1 worker", "1 worker, tapes in files")
+        for measure, title in (("paced", "paced chunk"), ("json", "JSON request"))
+    ),
     Bound("workers", "largest share of the connections", "%", None, 60, figure("share", "percent", who="2 workers")),
-    Bound(
-        "workers",
-        "2 workers ÷ 1 on one core, rate of JSON requests",
-        "",
-        None,
-        0.95,
-        lambda results: results.ratio("json", "2 workers", "1 worker", "rate"),
-        least=True,
+    *(
+        Bound(
+            "workers",
+            f"2 workers ÷ {other} on one core, rate of JSON requests",
+            "",
+            None,
+            0.95,
+            ratio("json", "2 workers", other, "rate"),
+            least=True,
+        )
+        for other in ("1 worker", "1 worker, tapes in files")
     ),
     Bound("soak", "growth of the resident set", "MiB / 10 min", None, 1, figure("soak", "slope")),
 )

@@ -9,6 +9,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -32,6 +33,7 @@ def facts(program: str, contenders: Sequence[Contender] = ()) -> dict[str, str]:
         "machine": f"{_processor()}, {os.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB, "
         f"{platform.system()} {platform.release()}; load before {one:.2f}, {five:.2f}",
         "cores": f"measured: {PROXY_CORE}; upstream and load client: {LOAD_CORE}",
+        "files": f"{_file_system()}: what riverrun keeps in files",
         "revision": f"riverrun {version('riverrun')}, {_revision()}, Python {platform.python_version()}",
         **{contender.title: _version(contender) for contender in contenders if contender.name != "direct"},
     }
@@ -56,6 +58,13 @@ def _revision() -> str:
         ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     return done.stdout.strip() or "no revision"
+
+
+def _file_system() -> str:
+    """Of the temporary folder (TMPDIR)."""
+    folder = Path(tempfile.gettempdir()).resolve()
+    mounts = [each for each in psutil.disk_partitions(all=True) if folder.is_relative_to(each.mountpoint)]
+    return max(mounts, key=lambda each: len(each.mountpoint)).fstype if mounts else "unknown"
 
 
 def _processor() -> str:
