@@ -31,7 +31,7 @@ enum { CONNECTIONS = 32768, EVENTS = 512, REQUEST = 65536, BLOCK = 65536, ROOM =
 typedef struct {
   const char *path;   /* what its requests' path holds */
   const char *opener; /* before the first chunk */
-  const char *chunk;  /* with the choice's number (if `choices`), the text, the answer's tokens so far, and all tokens */
+  const char *chunk;  /* with the choice's number (if `choices`), the text, the answer's tokens so far, and all */
   const char *finish; /* of one choice, with the same; the text is empty */
   const char *usage;  /* only if it was asked for; NULL: it is part of the finish */
   const char *last;
