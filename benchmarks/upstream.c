@@ -26,13 +26,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CONNECTIONS = 32768, EVENTS = 512, REQUEST = 65536, BLOCK = 65536, ROOM = BLOCK + 8192 };
+enum { CONNECTIONS = 32768, EVENTS = 512, REQUEST = 65536, BLOCK = 65536, ROOM = BLOCK + 8192, PROMPT_TOKENS = 19 };
 
 typedef struct {
   const char *path;   /* what its requests' path holds */
   const char *opener; /* before the first chunk */
-  const char *chunk;  /* with the choice's number (if `choices`) and the text */
-  const char *finish; /* of one choice, with its number */
+  const char *chunk;  /* with the choice's number (if `choices`), the text, the answer's tokens so far, and all */
+  const char *finish; /* of one choice, with the same; the text is empty */
   const char *usage;  /* only if it was asked for; NULL: it is part of the finish */
   const char *last;
   const char *whole; /* the answer as JSON */
@@ -42,8 +42,8 @@ typedef struct {
 #define OPENAI                                                                                                        \
   "data: {\"id\":\"chatcmpl-CfQ2yYb7oRk1uVhJm0xTzq8LwN4sE\",\"object\":\"chat.completion.chunk\",\"created\":1763800000," \
   "\"model\":\"play-1-2026-11-01\",\"service_tier\":\"default\",\"system_fingerprint\":\"fp_44709d6fcb\",\"choices\":["
-#define GEMINI_TAIL                                                                                                  \
-  "\"usageMetadata\":{\"promptTokenCount\":19,\"candidatesTokenCount\":21,\"totalTokenCount\":40,"                   \
+#define GEMINI_TAIL(SAID, TOTAL)                                                                                      \
+  "\"usageMetadata\":{\"promptTokenCount\":19,\"candidatesTokenCount\":" SAID ",\"totalTokenCount\":" TOTAL ","        \
   "\"promptTokensDetails\":[{\"modality\":\"TEXT\",\"tokenCount\":19}]},\"modelVersion\":\"play-1\","                \
   "\"responseId\":\"k0YfaeXnOZSB_uMPs7fQ8As\"}"
 #define HELLO "Hello! How can I help you today? This is a small answer of the size that small answers have."
@@ -84,14 +84,14 @@ static const Language LANGUAGES[] = {
      0},
     {"enerateContent",
      NULL,
-     "data: {\"candidates\":[{\"index\":%d,\"content\":{\"parts\":[{\"text\":\"%s\"}],\"role\":\"model\"}}]," GEMINI_TAIL
-     "\r\n\r\n",
-     "data: {\"candidates\":[{\"index\":%d,\"content\":{\"parts\":[{\"text\":\"\"}],\"role\":\"model\"},"
-     "\"finishReason\":\"STOP\"}]," GEMINI_TAIL "\r\n\r\n",
+     "data: {\"candidates\":[{\"index\":%d,\"content\":{\"parts\":[{\"text\":\"%s\"}],\"role\":\"model\"}}],"
+     GEMINI_TAIL("%d", "%d") "\r\n\r\n",
+     "data: {\"candidates\":[{\"index\":%d,\"content\":{\"parts\":[{\"text\":\"%s\"}],\"role\":\"model\"},"
+     "\"finishReason\":\"STOP\"}]," GEMINI_TAIL("%d", "%d") "\r\n\r\n",
      NULL,
      NULL,
      "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"" HELLO "\"}],\"role\":\"model\"},\"index\":0,"
-     "\"finishReason\":\"STOP\"}]," GEMINI_TAIL,
+     "\"finishReason\":\"STOP\"}]," GEMINI_TAIL("21", "40"),
      0},
 };
 
@@ -103,7 +103,7 @@ typedef struct {
   const Language *language;
   Mode mode;
   long left, pace;
-  int choices, next_choice, usage;
+  int choices, next_choice, usage, said;
   uint64_t due;
   char *in, *out;
 } Connection;
@@ -166,11 +166,11 @@ static void put(Connection *c, const char *bytes, int length) {
   c->out_length += length;
 }
 
-/* One chunk of the chunked encoding. The format's arguments are the choice's number and a text, if it takes them. */
+/* One chunk of the chunked encoding. The format's arguments are those of a Language's chunk, as many as it takes. */
 static void put_event(Connection *c, const char *format, int choice, const char *text) {
   char body[2048], size[16];
   if (!format) return;
-  int length = snprintf(body, sizeof body, format, choice, text);
+  int length = snprintf(body, sizeof body, format, choice, text, c->said, PROMPT_TOKENS + c->said);
   put(c, size, sprintf(size, "%x\r\n", (unsigned)length));
   put(c, body, length);
   put(c, "\r\n", 2);
@@ -179,6 +179,7 @@ static void put_event(Connection *c, const char *format, int choice, const char 
 static void put_chunk(Connection *c) {
   char text[9];
   snprintf(text, sizeof text, "%08x", (unsigned)(uint32_t)now_us());
+  c->said++;
   put_event(c, c->language->chunk, c->next_choice, text);
   c->next_choice = (c->next_choice + 1) % c->choices;
   c->left--;
@@ -246,7 +247,7 @@ static void answer_stream(int fd) {
                              "Cache-Control: no-cache\r\nTransfer-Encoding: chunked\r\n\r\n";
   Connection *c = &connections[fd];
   put(c, HEAD, sizeof HEAD - 1);
-  c->next_choice = 0;
+  c->next_choice = c->said = 0;
   for (int choice = 0; choice < c->choices; choice++) put_event(c, c->language->opener, choice, "");
   if (c->mode == BURST || c->mode == CUT) return burst(fd);
   put_chunk(c);

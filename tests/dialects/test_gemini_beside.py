@@ -5,7 +5,7 @@ import json
 import msgspec
 import pytest
 
-from riverrun.dialects.gemini_beside import citations, tokens, usage
+from riverrun.dialects.gemini_beside import Counter, citations, tokens
 from riverrun.dialects.gemini_events import Grounding, LogprobsResult, UsageMetadata
 from riverrun.stream.deltas import Annotation, Usage
 from riverrun.wire.chunk import CompletionTokensDetails, PromptTokensDetails
@@ -71,7 +71,23 @@ def test_nothing_is_cited_where_nothing_is_told() -> None:
     ],
 )
 def test_usage(counts: dict[str, object], expected: Usage) -> None:
-    assert usage(msgspec.convert(counts, UsageMetadata)) == expected
+    assert Counter().usage(msgspec.json.decode(json.dumps(counts), type=UsageMetadata)) == expected
+
+
+def test_counts_that_stand_in_every_event_are_told_where_they_have_grown() -> None:
+    counter = Counter()
+
+    def told(said: int, text: int) -> Usage | None:
+        details = [{"modality": "TEXT", "tokenCount": text}]
+        counts = {"promptTokenCount": 3, "candidatesTokenCount": said, "promptTokensDetails": details}
+        return counter.usage(msgspec.json.decode(json.dumps(counts), type=UsageMetadata))
+
+    assert told(1, 3) == Usage(3, 1, PromptTokensDetails(text_tokens=3))
+    assert told(1, 3) is None
+    assert told(2, 3) == Usage(3, 2, PromptTokensDetails(text_tokens=3))
+    assert told(2, 2) == Usage(3, 2, PromptTokensDetails(text_tokens=2))
+    assert counter.usage(UsageMetadata(3, 2, 1)) == Usage(3, 2, PromptTokensDetails(cached_tokens=1))
+    assert Counter().usage(UsageMetadata()) == Usage(0, 0)
 
 
 def test_probabilities_that_do_not_fit_together_are_none() -> None:

@@ -147,6 +147,19 @@ def test_what_is_no_response_is_malformed(data: bytes) -> None:
     assert caught.value.cause is Cause.UPSTREAM_MALFORMED
 
 
+@pytest.mark.parametrize(
+    "counts", [{"promptTokenCount": "three"}, {"promptTokensDetails": 3}, {"promptTokensDetails": None}]
+)
+def test_counts_that_are_none_are_malformed(counts: dict[str, Any]) -> None:
+    with pytest.raises(Failure) as caught:
+        read(event({"text": "x"}, usageMetadata=counts))
+    assert caught.value.cause is Cause.UPSTREAM_MALFORMED
+
+
+def test_an_event_of_blanks_says_nothing() -> None:
+    assert GEMINI.reader(ask(), at("gemini")).read(Event(b"  ")) == []
+
+
 def test_bytes_that_are_no_utf8_are_malformed() -> None:
     data = b'{"candidates":[{"content":{"parts":[{"text":"\xff"}]}}]}'
     with pytest.raises(Failure):

@@ -107,6 +107,8 @@ def test_what_is_cut_at_once_and_what_line_by_line_is_read_the_same(stream: byte
         b"event: a\nevent: b\n\nevent: c\ndata: d\n\n",
         b"data: a\ndata: b\n\ndata: c\n\n",
         b"data: a\n\n: c\n\ndata: b\n\n",
+        b"data: a\r\n\r\ndata: b\r\n\r\n: c\r\n\r\ndata: d\r\n\r\n",
+        b"data: a\r\n\r\ndata: b\rdata: c\r\r\n\r\ndata: d\n\r\n\r\ndata: e\r\n\r\n",
         b"id: 1\n\nid: 2\ndata: x\ndata: y\n\n",
         b"id: 1\ndata: x\n\nid: 2\0\ndata: y\n\n",
     ],

@@ -36,6 +36,10 @@ NO_INPUT = b'"{}"'
 class AnthropicReader:
     """One answer. `done` once its ending came; what follows is ignored."""
 
+    __slots__ = (
+        "_calls", "_choice", "_citations", "_counts", "_finished", "_row", "_target", "_thinking", "done",
+    )  # fmt: skip
+
     def __init__(self, ask: Ask, target: Target, row: Row) -> None:
         self.done = False
         self._choice = ask.choices[0]
@@ -56,11 +60,13 @@ class AnthropicReader:
         out: list[Delta] = []
         try:
             this = part(event.data)
-            if this.type == "error":
+            piece = this.delta
+            if piece is not None and piece.type == "text_delta" and this.type == "content_block_delta":
+                self._text(piece.text, out)  # nearly every event: without the two tables, three calls fewer
+            elif this.type == "error":
                 raise stream_failure(event.data, self._target)
-            step = EVENTS.get(this.type)
-            if step is not None:
-                step(self, this, out)
+            elif this.type in EVENTS:
+                EVENTS[this.type](self, this, out)
         except (ValueError, RecursionError) as error:
             unreadable(error)
         return out
@@ -148,9 +154,6 @@ class AnthropicReader:
         self._calls[index] = document(block.input)
         out.append(ToolOpen(self._choice, index, block.id, block.name))
 
-    def _text_piece(self, index: int, piece: Piece, out: list[Delta]) -> None:
-        self._text(piece.text, out)
-
     def _thinking_piece(self, index: int, piece: Piece, out: list[Delta]) -> None:
         self._think(index, piece.thinking, out)
 
@@ -214,7 +217,6 @@ BLOCKS: dict[str, Callable[[AnthropicReader, int, Block, list[Delta]], None]] = 
     "tool_use": AnthropicReader._tool_block,
 }
 PIECES: dict[str, Callable[[AnthropicReader, int, Piece, list[Delta]], None]] = {
-    "text_delta": AnthropicReader._text_piece,
     "thinking_delta": AnthropicReader._thinking_piece,
     "signature_delta": AnthropicReader._signature_piece,
     "input_json_delta": AnthropicReader._json_piece,

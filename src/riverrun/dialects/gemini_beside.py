@@ -12,6 +12,7 @@ from riverrun.dialects.gemini_events import (
     Token,
     UsageMetadata,
     Web,
+    modalities,
 )
 from riverrun.dialects.openai_logprobs import NEVER
 from riverrun.stream.deltas import Annotation, Delta, Usage
@@ -23,6 +24,8 @@ MODALITIES = {"TEXT": "text_tokens", "IMAGE": "image_tokens", "AUDIO": "audio_to
 
 def citations(choice: int, grounding: Grounding, said: list[bytes]) -> list[Delta]:
     """One `url_citation` for each stretch and source; a source that no stretch names stands at the end."""
+    if not grounding.grounding_chunks:
+        return []  # the metadata stand in every event of an answer that may search, and are mostly empty
     text = "".join(msgspec.json.decode(literal, type=str) for literal in said)
     sources = [_source(chunk) for chunk in grounding.grounding_chunks]
     out: list[Delta] = []
@@ -82,18 +85,45 @@ def _number(token: Token) -> float:
     return NEVER if token.log_probability is None else min(0.0, token.log_probability)
 
 
-def usage(counts: UsageMetadata) -> Usage:
-    """The counts so far; what tools brought into the prompt is prompt, and thoughts are completion."""
+class Counter:
+    """One answer's counts, as they come with every event."""
+
+    __slots__ = ("_last", "_prompt")
+
+    def __init__(self) -> None:
+        self._last: UsageMetadata | None = None
+        self._prompt: PromptTokensDetails | None = None
+
+    def usage(self, counts: UsageMetadata) -> Usage | None:
+        """The counts so far, where they are not the last ones. Raises ValueError.
+
+        What tools brought into the prompt is prompt, and thoughts are completion.
+        """
+        last = self._last
+        if counts == last:
+            return None
+        if (
+            last is None
+            or counts.prompt_tokens_details != last.prompt_tokens_details
+            or counts.cached_content_token_count != last.cached_content_token_count
+        ):
+            self._prompt = _prompt_details(counts)
+        self._last = counts
+        thoughts = counts.thoughts_token_count
+        return Usage(
+            counts.prompt_token_count + counts.tool_use_prompt_token_count,
+            counts.candidates_token_count + (thoughts or 0),
+            self._prompt,
+            CompletionTokensDetails(reasoning_tokens=thoughts) if thoughts is not None else None,
+        )
+
+
+def _prompt_details(counts: UsageMetadata) -> PromptTokensDetails | None:
+    """What the prompt is made of: the same from the first event to the last, as a rule."""
+    raw, cached = counts.prompt_tokens_details, counts.cached_content_token_count
     by_modality = {
         MODALITIES[each.modality]: each.token_count
-        for each in counts.prompt_tokens_details
+        for each in (modalities(raw) if raw else ())
         if each.modality in MODALITIES
     }
-    cached, thoughts = counts.cached_content_token_count, counts.thoughts_token_count
-    prompt = PromptTokensDetails(cached_tokens=cached, **by_modality) if by_modality or cached is not None else None
-    return Usage(
-        counts.prompt_token_count + counts.tool_use_prompt_token_count,
-        counts.candidates_token_count + (thoughts or 0),
-        prompt,
-        CompletionTokensDetails(reasoning_tokens=thoughts) if thoughts is not None else None,
-    )
+    return PromptTokensDetails(cached_tokens=cached, **by_modality) if by_modality or cached is not None else None

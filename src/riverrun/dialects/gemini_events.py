@@ -100,9 +100,9 @@ class LogprobsResult(msgspec.Struct, rename="camel"):
 
 
 class Candidate(msgspec.Struct, rename="camel", gc=False):
-    index: int = 0
     content: Content | None = None
     finish_reason: str | None = None
+    index: int = 0
     grounding_metadata: Grounding | None = None
     logprobs_result: LogprobsResult | None = None
 
@@ -116,13 +116,15 @@ class ModalityCount(msgspec.Struct, rename="camel"):
     token_count: int = 0
 
 
-class UsageMetadata(msgspec.Struct, rename="camel"):
+class UsageMetadata(msgspec.Struct, rename="camel", gc=False):
+    """The counts so far. They stand in every event and grow; what the prompt is made of is always the same."""
+
     prompt_token_count: int = 0
     candidates_token_count: int = 0
-    thoughts_token_count: int | None = None
-    tool_use_prompt_token_count: int = 0
     cached_content_token_count: int | None = None
-    prompt_tokens_details: list[ModalityCount] = []
+    prompt_tokens_details: Raw = ABSENT
+    tool_use_prompt_token_count: int = 0
+    thoughts_token_count: int | None = None
 
 
 class Response(msgspec.Struct, rename="camel", gc=False):
@@ -130,11 +132,11 @@ class Response(msgspec.Struct, rename="camel", gc=False):
 
     candidates: list[Candidate] | None = None
     prompt_feedback: PromptFeedback | None = None
-    usage_metadata: Raw = ABSENT
+    usage_metadata: UsageMetadata | None = None
     model_version: str | None = None
     error: Raw = ABSENT
 
 
-counts = msgspec.json.Decoder(UsageMetadata | None).decode
+modalities = msgspec.json.Decoder(list[ModalityCount]).decode
 response = msgspec.json.Decoder(Response).decode
 responses = msgspec.json.Decoder(list[Response]).decode

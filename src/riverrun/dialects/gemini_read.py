@@ -5,13 +5,15 @@ Text is passed on as the JSON literal it came as.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from riverrun.dialects.blame import malformed, unfinished
 from riverrun.dialects.endings import reason_of, unreadable
-from riverrun.dialects.gemini_beside import citations, tokens, usage
+from riverrun.dialects.gemini_beside import Counter, citations, tokens
 from riverrun.dialects.gemini_calls import CallReader
-from riverrun.dialects.gemini_events import Candidate, Part, Response, counts, response, responses
+from riverrun.dialects.gemini_events import Candidate, LogprobsResult, Part, Response, response, responses
 from riverrun.dialects.gemini_failure import stream_failure
 from riverrun.dialects.gemini_turns import SIGNED, signer
 from riverrun.dialects.literals import text
@@ -21,12 +23,16 @@ from riverrun.stream.ask import Ask
 from riverrun.stream.deltas import Delta, Finish, FinishReason, Open, Reasoning, Signature, Text
 from riverrun.wire.sse import Event
 
+QUOTE = 0x22
+NO_TEXT = len(b'""')
 CUT = frozenset({"length", "content_filter"})
 """Endings that may come in the middle of a call."""
 
 
 class _Choice:
     """What is known of one candidate. `said` is its text so far, for the places of its sources."""
+
+    __slots__ = ("calls", "finished", "number", "said")
 
     def __init__(self, ask_id: str, number: int) -> None:
         self.number = number  # ours
@@ -38,6 +44,8 @@ class _Choice:
 class GeminiReader:
     """One answer. `done` once the body has ended and every candidate that was asked for has its finish reason."""
 
+    __slots__ = ("_choices", "_counter", "_logprobs", "_most", "_opened", "_row", "_target", "done")
+
     def __init__(self, ask: Ask, target: Target, row: Row) -> None:
         self.done = False
         self._target = target
@@ -46,16 +54,18 @@ class GeminiReader:
         self._opened = False
         self._logprobs = bool(ask.chat.request.logprobs)
         self._most = ask.chat.request.top_logprobs or 0
-        self._counted = b""  # the last counts, as they came
+        self._counter = Counter()
 
     def read(self, event: Event) -> list[Delta]:
         """The deltas of one event. Raises Failure for an error inside the stream, or a malformed event."""
         data = event.data
-        if self.done or not data.strip():
+        if self.done:
             return []
         try:
             return self._deltas(response(data), data)
         except (ValueError, RecursionError) as error:
+            if not data.strip():
+                return []
             unreadable(error)
 
     def whole(self, body: bytes) -> list[Delta]:
@@ -76,44 +86,71 @@ class GeminiReader:
         return []
 
     def _deltas(self, parsed: Response, data: bytes) -> list[Delta]:
-        if parsed.error:
-            raise stream_failure(data, self._target)
+        """A text with nothing beside it, and counts, are what nearly every event holds: for them, no more is called.
+
+        An absent field is an empty Raw, which is false.
+        """
         out: list[Delta] = []
-        if not self._opened:
-            self._opened = True
-            out.append(Open(self._choices[0].number, parsed.model_version or None))
-        for candidate in parsed.candidates or ():
-            self._candidate(candidate, out)
-        if parsed.prompt_feedback is not None and parsed.prompt_feedback.block_reason and not parsed.candidates:
-            for choice in self._choices:
-                self._finished(choice, "content_filter", out)
-        if parsed.usage_metadata:
-            self._count(bytes(parsed.usage_metadata), out)
+        if parsed.error or not self._opened:
+            self._opening(parsed, data, out)
+        for sent in parsed.candidates or ():
+            if not 0 <= sent.index < len(self._choices):
+                malformed(f"it sent candidate {sent.index}, and {len(self._choices)} were asked for")
+            choice = self._choices[sent.index]
+            parts: Sequence[Part] = (sent.content and sent.content.parts) or ()
+            if self._logprobs and sent.logprobs_result is not None:
+                self._probable(choice, parts, sent.logprobs_result, out)
+                parts = ()
+            for part in parts:
+                words = bytes(part.text)
+                if (
+                    part.thought
+                    or part.thought_signature
+                    or part.function_call is not None
+                    or part.inline_data
+                    or len(words) <= NO_TEXT
+                    or words[0] != QUOTE
+                    or not words.isascii()
+                ):
+                    self._part(choice, part, None, out)
+                else:
+                    choice.said.append(words)
+                    out.append(Text(choice.number, words))
+            if sent.grounding_metadata is not None or sent.finish_reason:
+                self._ending(choice, sent, out)
+        if parsed.prompt_feedback is not None:
+            self._blocked(parsed, out)
+        if parsed.usage_metadata is not None and (usage := self._counter.usage(parsed.usage_metadata)) is not None:
+            out.append(usage)
         return out
 
-    def _count(self, raw: bytes, out: list[Delta]) -> None:
-        """The counts so far stand in every event; they are looked into where they differ from the last ones."""
-        if raw == self._counted:
-            return
-        self._counted = raw
-        counted = counts(raw)
-        if counted is not None:
-            out.append(usage(counted))
+    def _opening(self, parsed: Response, data: bytes, out: list[Delta]) -> None:
+        """An error; or who answers, from the first event."""
+        if parsed.error:
+            raise stream_failure(data, self._target)
+        self._opened = True
+        out.append(Open(self._choices[0].number, parsed.model_version or None))
 
-    def _candidate(self, sent: Candidate, out: list[Delta]) -> None:
-        if not 0 <= sent.index < len(self._choices):
-            malformed(f"it sent candidate {sent.index}, and {len(self._choices)} were asked for")
-        choice = self._choices[sent.index]
-        found = tokens(sent.logprobs_result, self._most) if self._logprobs and sent.logprobs_result else None
-        for part in (sent.content.parts if sent.content is not None else None) or ():
+    def _probable(self, choice: _Choice, parts: Sequence[Part], result: LogprobsResult, out: list[Delta]) -> None:
+        """Parts whose token probabilities came with them: the first text says them, or an empty one."""
+        found = tokens(result, self._most)
+        for part in parts:
             if self._part(choice, part, found, out):
                 found = None
         if found is not None:
             out.append(Text(choice.number, b'""', found))
+
+    def _ending(self, choice: _Choice, sent: Candidate, out: list[Delta]) -> None:
         if sent.grounding_metadata is not None:
             out += citations(choice.number, sent.grounding_metadata, choice.said)
         if sent.finish_reason:
             self._finished(choice, reason_of(sent.finish_reason, self._row, self._target), out)
+
+    def _blocked(self, parsed: Response, out: list[Delta]) -> None:
+        """The prompt was refused: there is no candidate, and the filter ended each one."""
+        if parsed.prompt_feedback is not None and parsed.prompt_feedback.block_reason and not parsed.candidates:
+            for choice in self._choices:
+                self._finished(choice, "content_filter", out)
 
     def _part(self, choice: _Choice, part: Part, found: bytes | None, out: list[Delta]) -> bool:
         """Adds a part's deltas, and says whether it was text."""

@@ -96,7 +96,7 @@ class Finish(msgspec.Struct, frozen=True, gc=False):
     reason: FinishReason
 
 
-class Usage(msgspec.Struct, frozen=True):
+class Usage(msgspec.Struct, frozen=True, gc=False):
     """Tokens of one upstream call so far; a later one of the same call replaces an earlier one."""
 
     prompt_tokens: int
