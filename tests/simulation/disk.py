@@ -81,9 +81,9 @@ class SimulatedDisk(Disk):
         self._judge()
         super().remove_folder(path)
 
-    def stamp(self, path: At, mtime: float) -> None:
+    def stamp(self, at: At | int, mtime: float) -> None:
         self._judge()
-        super().stamp(path, mtime)
+        super().stamp(at, mtime)
 
     def look(self, at: At | int) -> Found:
         self._judge()

@@ -135,8 +135,8 @@ class Failing(Disk):
     def unlink(self, path: At) -> None:
         return self._try(super().unlink, path)
 
-    def stamp(self, path: At, mtime: float) -> None:
-        return self._try(super().stamp, path, mtime)
+    def stamp(self, at: At | int, mtime: float) -> None:
+        return self._try(super().stamp, at, mtime)
 
     def look(self, at: At | int) -> Found:
         return self._try(super().look, at)

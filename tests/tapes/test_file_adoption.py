@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -16,10 +18,10 @@ from hypothesis import strategies as st
 from riverrun.failures import Failure
 from riverrun.stream.flow import Finished
 from riverrun.tapes.contract import Committed, Listener, OwnTape, Taken
-from riverrun.tapes.disk import Disk
+from riverrun.tapes.disk import At, Disk
 from riverrun.tapes.file_journal import Tail
 from riverrun.tapes.file_places import LOCK
-from riverrun.tapes.records import Begin, Block, encoded, told
+from riverrun.tapes.records import LARGEST, PREFIX, Begin, Block, encoded, told
 from riverrun.tapes.retention import Retention
 from riverrun.wire.chunk import CompletionUsage
 from tests import virtual
@@ -56,13 +58,15 @@ def whole_records(content: bytes) -> int:
     return count
 
 
-async def adopted(where: tuple[Path, Path], content: bytes) -> None:
+async def adopted(where: tuple[Path, Path], content: bytes, torn: bool = False) -> None:
+    """`torn`: where not even its beginning is whole, it may be a tape that nobody was told of, which is removed."""
     count = whole_records(content)
     left_by_the_dead(where[0], "chatcmpl-1.tape", content)
     adopting = Adopting()
     async with file_tapes(where, adopting) as tapes:
         if count == 0:
-            assert [path.read_bytes() for path in (where[0] / "damaged").iterdir()] == [content]
+            damaged = [path.read_bytes() for path in (where[0] / "damaged").iterdir()]
+            assert damaged == ([] if torn else [content])
             assert await tapes.open("acme", "chatcmpl-1") is None
         elif count == len(records()):
             assert adopting.tapes == {}
@@ -89,7 +93,7 @@ def test_a_file_that_was_cut_anywhere_gives_a_prefix(data: st.DataObject) -> Non
     content = b"".join(records())
     at = data.draw(st.integers(0, len(content)))
     with folders() as where:
-        virtual.run(adopted(where, content[:at]))
+        virtual.run(adopted(where, content[:at], torn=True))
 
 
 @settings(max_examples=150, deadline=None)
@@ -98,8 +102,9 @@ def test_a_file_with_a_wrong_byte_gives_a_prefix(data: st.DataObject) -> None:
     content = bytearray(b"".join(records()))
     at = data.draw(st.integers(0, len(content) - 1))
     content[at] ^= data.draw(st.integers(1, 255))
+    beyond = len(content) < PREFIX.size + PREFIX.unpack_from(content)[1] <= PREFIX.size + LARGEST
     with folders() as where:
-        virtual.run(adopted(where, bytes(content)))
+        virtual.run(adopted(where, bytes(content), torn=beyond))
 
 
 def test_every_owner_begins_an_epoch() -> None:
@@ -196,6 +201,52 @@ def test_an_ending_that_was_written_but_not_put_away_is() -> None:
             with pytest.raises(Failure) as raised:
                 await tapes.open("acme", "chatcmpl-1")
             assert raised.value.status == 410
+
+    with folders() as where:
+        virtual.run(main(where))
+
+
+@pytest.mark.parametrize("part", [0, 1, 20])
+def test_a_beginning_that_is_not_written_yet_is_no_tape(part: int) -> None:
+    async def main(where: tuple[Path, Path]) -> None:
+        async with file_tapes(where) as tapes, file_tapes(where, seed=2) as there:
+            path = next((where[0] / "live").iterdir()) / "chatcmpl-1.tape"
+            path.write_bytes(records()[0][:part])
+            for each in (tapes, there):
+                assert await each.open("acme", "chatcmpl-1") is None
+                await each.delete("acme", "chatcmpl-1")
+            path.write_bytes(records()[0])
+            assert (await opened(there)).last == 0
+
+    with folders() as where:
+        virtual.run(main(where))
+
+
+def test_a_beginning_for_which_there_was_no_room_is_removed_with_its_owner() -> None:
+    class Failing(Disk):
+        failing = False
+
+        def append(self, file: int, pieces: Sequence[bytes]) -> int:
+            return super().append(file, [pieces[0][:20]] if self.failing else pieces)
+
+        def unlink(self, path: At) -> None:
+            if self.failing:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            super().unlink(path)
+
+    async def main(where: tuple[Path, Path]) -> None:
+        disk = Failing()
+        async with file_tapes(where, disk=disk) as tapes:
+            disk.failing = True
+            with pytest.raises(Failure, match="can't write"):
+                await tapes.create(head(), Ears())
+            disk.failing = False
+            (left,) = where[0].rglob("chatcmpl*")
+            assert left.stat().st_size == 20
+        adopting = Adopting()
+        async with file_tapes(where, adopting, seed=2):
+            assert adopting.tapes == {}
+            assert not list(where[0].rglob("chatcmpl*"))
 
     with folders() as where:
         virtual.run(main(where))

@@ -68,8 +68,8 @@ class Disk:
     def remove_folder(self, path: Path) -> None:
         path.rmdir()
 
-    def stamp(self, path: At, mtime: float) -> None:
-        os.utime(path, (mtime, mtime))
+    def stamp(self, at: At | int, mtime: float) -> None:
+        os.utime(at, (mtime, mtime))
 
     def look(self, at: At | int) -> Found:
         return _found(os.stat(at))

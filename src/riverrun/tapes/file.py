@@ -29,7 +29,7 @@ from riverrun.tapes.file_sweep import Sweep
 from riverrun.tapes.file_volume import Volume
 from riverrun.tapes.order import behind
 from riverrun.tapes.own import Own, unwritable
-from riverrun.tapes.records import Begin, NewerFormat
+from riverrun.tapes.records import NewerFormat
 from riverrun.tapes.retention import Retention, expired
 from riverrun.tapes.room import Room
 
@@ -139,14 +139,18 @@ class FileTapes:
         if self._room.full:
             self._copies.make_room()
             self._owned.make_room()
-        with writing():
+        try:
             taken = self._keys.taken(head.key) if head.key else None
             if taken is None:
-                await self._volume.admit()
+                if self._volume.over:
+                    await self._volume.admit()
                 self._room.admit()
-                until = self._now() + self._retention.of(head) + self._retention.gone
-                taken = self._keys.claim(head, until) if head.key else None
+                if head.key:
+                    until = self._now() + self._retention.of(head) + self._retention.gone
+                    taken = self._keys.claim(head, until)
             return taken or await self._create(head, listener)
+        except OSError as error:
+            raise unwritable(error) from error
 
     async def open(self, tenant: str, id: str) -> Tape | None:
         return await self._open(tenant, id, self._copies.of)
@@ -228,7 +232,7 @@ class FileTapes:
 
     async def _create(self, head: Head, listener: Listener) -> Own:
         try:
-            file, size = self._home.begin(Begin(head, 1, self._home.socket))
+            file, size = self._home.begin(head)
         except OSError:
             with suppress(OSError):
                 self._sweep.forget(head)

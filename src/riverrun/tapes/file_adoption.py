@@ -53,7 +53,7 @@ class Adoption:
         self,
         places: Places,
         socket: str,
-        settle: Callable[[Path, Head], None],
+        settle: Callable[[int, Path, Head], None],
         adopt: Callable[[Found], None],
         until: Callable[[], float],
     ) -> None:
@@ -115,26 +115,30 @@ class Adoption:
     async def _take(self, path: Path) -> None:
         disk = self._places.disk
         file = disk.open(path, os.O_RDWR | os.O_APPEND)
+        tail = Tail(disk, file)
+        found = None
         try:
-            found = await self._read(file)
+            found = await self._read(tail, file)
+            if found is None:
+                self._put_away(path, tail)
         except NewerFormat as error:
             self._say(f"the tape {path} is left alone: {error}")
-            found = None
-        except BaseException:
-            disk.close(file)
-            raise
-        else:
+        finally:
             if found is None:
-                self._say(f"{path} is no tape; it was moved to {self._places.damaged}")
-                disk.stamp(path, self._until())
-                disk.rename(path, self._places.damaged / path.name)
-        if found is None:
-            disk.close(file)
-        else:
+                disk.close(file)
+        if found is not None:
             self._go_on(path, found)
 
-    async def _read(self, file: int) -> Found | None:
-        tail = Tail(self._places.disk, file)
+    def _put_away(self, path: Path, tail: Tail) -> None:
+        """What holds no beginning of a tape."""
+        if tail.torn:  # its owner died in the middle of it, or had no room for it: nobody was told of this tape
+            self._places.drop(path)
+            return
+        self._say(f"{path} is no tape; it was moved to {self._places.damaged}")
+        self._places.disk.stamp(path, self._until())
+        self._places.disk.rename(path, self._places.damaged / path.name)
+
+    async def _read(self, tail: Tail, file: int) -> Found | None:
         found = None
         for records in tail.pieces():
             for record in records:
@@ -160,8 +164,10 @@ class Adoption:
             disk.close(found.file)
             raise
         if found.ended:
-            disk.close(found.file)
-            self._settle(path, found.head)
+            try:
+                self._settle(found.file, path, found.head)
+            finally:
+                disk.close(found.file)
         else:
             self._adopt(found)
 

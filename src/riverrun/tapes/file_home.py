@@ -6,9 +6,13 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 
+from riverrun.tapes.contract import Head
 from riverrun.tapes.file_places import LOCK, Places, full
 from riverrun.tapes.file_socket import is_socket
 from riverrun.tapes.records import Begin, encoded
+
+NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND
+"""How the file of a new tape is opened."""
 
 TICK = 1e-6
 """Seconds: what two moments differ by, at least, as a file's time has them."""
@@ -52,23 +56,25 @@ class Home:
         self._disk.close(self._lock)
         self._lock = -1
 
-    def begin(self, begin: Begin) -> tuple[int, int]:
-        """A new tape, visible once its beginning is whole: its file, open at the end, and its size. Raises OSError."""
-        head, data = begin.head, encoded(begin)
+    def begin(self, head: Head) -> tuple[int, int]:
+        """A new tape: its file, open at the end, and its size. Raises OSError.
+
+        Nobody knows its id before its beginning is written: one that is cut short there is no tape, and is removed.
+        """
+        data = encoded(Begin(head, 1, self.socket))
         if head.store:
             self._disk.folder(self._places.marker(head).parent)
             self._disk.close(self._disk.open(self._places.marker(head), os.O_WRONLY | os.O_CREAT))
             self._disk.stamp(self._places.marker(head), self._moment())
-        new = self._places.passing()
-        file = self._disk.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND)
+        path = self._places.own(head.id)
+        file = self._disk.open(path, NEW)
         try:
             if self._disk.append(file, [data]) != len(data):
                 raise full()
-            self._disk.rename(new, self._places.own(head.id))
         except OSError:
             self._disk.close(file)
             with suppress(OSError):
-                self._places.drop(new)
+                self._places.drop(path)
             raise
         return file, len(data)
 

@@ -23,15 +23,17 @@ class FileJournal:
     """A journal that is durable as soon as write(2) returns. `size` is that of the whole records in `file`; `grew` is
     told how many bytes were written."""
 
+    __slots__ = ("_disk", "_grew", "_now", "_size", "_torn", "ended", "file", "open")
+
     def __init__(
         self, disk: Disk, file: int, size: int, now: Callable[[], float], grew: Callable[[int], object]
     ) -> None:
         self.open = True
         self.ended = False
         """Whether its last record is in it."""
+        self.file = file
         self._torn = False
         self._disk = disk
-        self._file = file
         self._size = size
         self._now = now
         self._grew = grew
@@ -59,9 +61,11 @@ class FileJournal:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         if self._torn:
             self._cut()
-        size = sum(map(len, pieces))
+        size = 0
+        for piece in pieces:
+            size += len(piece)
         try:
-            if self._disk.append(self._file, pieces) != size:
+            if self._disk.append(self.file, pieces) != size:
                 raise full()
         except OSError:
             self._torn = True
@@ -76,38 +80,45 @@ class FileJournal:
         if self.open:
             self.open = False
             with suppress(OSError):
-                self._disk.close(self._file)
+                self._disk.close(self.file)
 
     def _cut(self) -> None:
         """Takes off what a failed write left."""
-        self._disk.truncate(self._file, self._size)
+        self._disk.truncate(self.file, self._size)
         self._torn = False
 
 
 class Tail:
-    """The records of a tape's file from where the last reading ended. `good` is that place.
+    """The records of a tape's file from where the last reading ended. `good` is that place, `damaged` whether what
+    comes there is no record.
 
     What is not whole yet is read again the next time: its writer may have failed and taken it off.
     """
 
     def __init__(self, disk: Disk, file: int) -> None:
         self.good = 0
+        self.damaged = False
         self._disk = disk
         self._file = file
+
+    @property
+    def torn(self) -> bool:
+        """Whether not even one record is in it, and nothing that is none."""
+        return self.good == 0 and not self.damaged
 
     def pieces(self) -> Iterator[list[Record]]:
         """Records, a piece of the file at a time, up to its end or to damage. Raises NewerFormat, and OSError."""
         reading = Reading()
+        self.damaged = False
         start = at = self.good
         while data := self._disk.read(self._file, PIECE, at):
             at += len(data)
             records: list[Record] = []
-            damaged = False
             try:
                 records.extend(reading.feed(data))
             except Damaged:
-                damaged = True
+                self.damaged = True
             self.good = start + reading.good
             yield records
-            if damaged:
+            if self.damaged:
                 return

@@ -105,12 +105,12 @@ class Owned:
         while self._tapes:
             self._end(self._tapes.popitem()[1], handed_over())
 
-    def settle(self, path: At, head: Head) -> None:
+    def settle(self, file: int, path: At, head: Head) -> None:
         """A tape that has ended goes among the ended ones, and is kept from now on. Raises OSError."""
         until = self._now() + self._retention.of(head)
         disk = self._places.disk
         try:
-            disk.stamp(path, until)
+            disk.stamp(file, until)
             disk.rename(path, self._places.kept(head.id))
         except FileNotFoundError:
             return  # somebody deleted it
@@ -127,7 +127,7 @@ class Owned:
     def _over(self, own: Own) -> None:
         if self._tapes.get(own.head.id) is own:
             self._finish(own)
-            self._rest(own)
+            self._resting.after(GRACE, own)
 
     def _finish(self, own: Own) -> None:
         """Its file gets the ending that it could not have before, and its place."""
@@ -136,7 +136,7 @@ class Owned:
         try:
             if not journal.ended:
                 journal.end(Refused(own.broken or own.lost or handed_over()), None)
-            self.settle(self._places.own(id), own.head)
+            self.settle(journal.file, self._places.own(id), own.head)
         except OSError as error:
             if id not in self._unfinished:
                 self._unfinished.add(id)
@@ -144,18 +144,16 @@ class Owned:
             return
         journal.stop()
         del self._journals[id]
-        self._unfinished.discard(id)
-
-    def _rest(self, own: Own) -> None:
-        """It goes from memory when nobody has read it for a while."""
-        self._resting.after(GRACE, own)
+        if self._unfinished:
+            self._unfinished.discard(id)
 
     def _let_go(self, own: Own) -> None:
+        """It goes from memory when nobody has read it for a while."""
         id = own.head.id
         if self._tapes.get(id) is not own:
             return
         if own.read or id in self._journals:
-            self._rest(own)
+            self._resting.after(GRACE, own)
         else:
             del self._tapes[id]
             self._room.free(own.blocks)

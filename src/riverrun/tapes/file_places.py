@@ -1,7 +1,8 @@
 """Where things lie in the folder of file tapes, and how they come there whole.
 
 format                       the version of all this
-live/OWNER/ID.tape           written by a process that lives as long as it locks live/OWNER/.lock
+live/OWNER/ID.tape           written by a process that lives as long as it locks live/OWNER/.lock; no tape before its
+                             first record is whole
 ended/ID.tape                changed (mtime) when it expires, as everything below
 keys/DIGEST                  the tape that an idempotency key names
 gone/ID                      there was such a tape; holds its tenant's digest

@@ -63,6 +63,7 @@ KINDS: dict[bytes, type[Begin | Committed | Ended]] = {
     b"E": Ended,
 }
 LETTERS = {kind: letter for letter, kind in KINDS.items()}
+_json = msgspec.json.Encoder().encode
 BLOCK = b"B"
 
 
@@ -78,7 +79,7 @@ def body(record: Record) -> tuple[bytes, bytes]:
     """A record's kind and body."""
     if isinstance(record, Block):
         return BLOCK, NUMBER.pack(record.last) + record.block
-    return LETTERS[type(record)], msgspec.json.encode(record)
+    return LETTERS[type(record)], _json(record)
 
 
 def record(kind: bytes, data: bytes) -> Record:
@@ -97,9 +98,11 @@ def record(kind: bytes, data: bytes) -> Record:
 
 
 def encoded(record: Record) -> bytes:
-    """As it is written to a file or a socket."""
-    kind, data = body(record)
-    return PREFIX.pack(kind, len(data), crc32(data)) + data
+    """As it is written to a file."""
+    if isinstance(record, Block):
+        return b"".join(encoded_block(record.block, record.last))
+    data = _json(record)
+    return PREFIX.pack(LETTERS[type(record)], len(data), crc32(data)) + data
 
 
 def encoded_block(block: bytes, last: int) -> list[bytes]:
