@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import Counter
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 from riverrun.failures import Failure
 from riverrun.stream.flow import Cancelled, Finished
 from riverrun.tapes.contract import Taken
+from riverrun.tapes.disk import Disk, Found
 from riverrun.tapes.retention import Retention
 from riverrun.tapes.room import Room
 from tests import virtual
@@ -64,6 +67,26 @@ def test_over_the_bound_the_first_to_expire_goes_and_its_key_answers_410() -> No
             assert raised.value.status == 410
             assert (await opened(tapes, "chatcmpl-1")).last == 1
             assert (await opened(tapes, "chatcmpl-2")).last == 1
+
+    with folders() as where:
+        virtual.run(main(where))
+
+
+def test_what_is_kept_for_a_day_is_not_looked_at_twice_a_minute() -> None:
+    class Counting(Disk):
+        def __init__(self) -> None:
+            self.seen = Counter[str]()
+
+        def files(self, folder: Path) -> Iterable[tuple[str, Found]]:
+            self.seen[folder.name] += 1
+            return super().files(folder)
+
+    async def main(where: Where) -> None:
+        disk = Counting()
+        async with file_tapes(where, disk=disk):
+            await asyncio.sleep(2 * 3600 - 60)
+            assert disk.seen["ended"] == disk.seen["notes"] > 200  # when the words of others go counts
+            assert disk.seen["gone"] == disk.seen["keys"] == 2
 
     with folders() as where:
         virtual.run(main(where))

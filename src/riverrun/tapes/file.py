@@ -329,7 +329,6 @@ class FileTapes:
 
     async def _tidy(self) -> None:
         try:
-            await self._sweep.sweep()
-            await self._volume.fit()
+            await self._volume.fit(await self._sweep.sweep())
         except OSError as error:
             log.warning("the tapes in %s can't be tidied up now: %s", self._places.root, error)

@@ -5,8 +5,10 @@ Any number of processes may sweep the same folder at once.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from math import inf
 from pathlib import Path
 
 from riverrun.tapes.contract import Head
@@ -18,6 +20,9 @@ from riverrun.tapes.file_volume import every
 from riverrun.tapes.records import NewerFormat
 from riverrun.tapes.retention import Retention
 
+LOOKS = 24
+"""In so many parts of the time for which it is known what is gone, those notes and the keys are looked at once."""
+
 
 class Sweep:
     def __init__(self, places: Places, keys: Keys, retention: Retention, now: Callable[[], float]) -> None:
@@ -25,22 +30,36 @@ class Sweep:
         self._keys = keys
         self._retention = retention
         self._now = now
+        self._names = -inf  # when to look at them again, by the loop's clock
 
-    async def sweep(self) -> None:
-        """Raises OSError; what was not done is done the next time."""
+    async def sweep(self) -> int:
+        """Returns how many bytes the kept tapes take. Raises OSError; what was not done is done the next time."""
         places = self._places
-        expired: list[tuple[Path, Callable[[Path], object]]] = [
-            (places.ended, self.expire),
-            (places.keys, self._keys.expire),
-            (places.gone, places.drop),
-            (places.metadata, places.drop),
-            (places.damaged, places.drop),
-            (places.notes, self.note),
-        ]
-        for folder, remove in expired:
-            async for path, found in every(places.disk, folder):
-                if found.mtime <= self._now():
-                    remove(path)
+        kept = await self._expired(places.ended, self.expire)
+        await self._expired(places.metadata, places.drop)
+        await self._expired(places.damaged, places.drop)
+        await self._expired(places.notes, self.note)
+        await self._sweep_names()
+        return kept
+
+    async def _sweep_names(self) -> None:
+        """Keys, and what is known to be gone: no word of anybody's, and nothing once it has expired, so it may lie a
+        little longer. But there is one of each answer of a day, and to look at all of them takes its time."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._names:
+            await self._expired(self._places.keys, self._keys.expire)
+            await self._expired(self._places.gone, self._places.drop)
+            self._names = now + self._retention.gone / LOOKS
+
+    async def _expired(self, folder: Path, remove: Callable[[Path], object]) -> int:
+        """Removes what has expired; returns how many bytes the others take."""
+        kept = 0
+        async for name, found in every(self._places.disk, folder):
+            if found.mtime <= self._now():
+                remove(folder / name)
+            else:
+                kept += found.size
+        return kept
 
     def expire(self, path: Path) -> bool:
         """An ended tape is no longer kept; for a while it is known that there was one. Whether it went."""

@@ -61,22 +61,29 @@ class Volume:
                 retry_after=5.0,
             )
 
-    async def fit(self) -> None:
-        """Looks at the folder, and lets go of what is over the bound. Raises OSError."""
+    async def fit(self, ended: int) -> None:
+        """Lets go of what is over the bound. `ended`: bytes of what has ended, as somebody has just seen it. Raises
+        OSError."""
         async with self._looking:
-            await self._fit()
+            if self._bound is not None:
+                self._written = 0
+                self._seen = await self._live() + ended
+                if self._seen > self._bound:
+                    await self._fit()
 
     async def _fit(self) -> None:
+        """Looks at the folder."""
         if self._bound is None:
             return
+        places = self._places
         self._written = 0
-        ended = [(found.mtime, found.size, path) async for path, found in every(self._places.disk, self._places.ended)]
+        ended = [(found.mtime, found.size, name) async for name, found in every(places.disk, places.ended)]
         total = await self._live() + sum(size for _, size, _ in ended)
         if total > self._bound:
-            for _, size, path in sorted(ended):
+            for _, size, name in sorted(ended):
                 if total <= self._bound * EASE:
                     break
-                if self._expire(path):
+                if self._expire(places.ended / name):
                     total -= size
         self._seen = total
 
@@ -90,9 +97,9 @@ class Volume:
         return total
 
 
-async def every(disk: Disk, folder: Path) -> AsyncIterator[tuple[Path, Found]]:
+async def every(disk: Disk, folder: Path) -> AsyncIterator[tuple[str, Found]]:
     """The files of a folder. There may be very many, so others have their turn in between. Raises OSError."""
-    for number, (name, found) in enumerate(disk.files(folder), 1):
-        yield folder / name, found
+    for number, each in enumerate(disk.files(folder), 1):
+        yield each
         if number % STRIDE == 0:
             await asyncio.sleep(0)
