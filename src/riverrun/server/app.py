@@ -81,7 +81,7 @@ class App:
 
     async def answer(self, exchange: Exchange) -> None:
         """Every request ends here in an answer or in an OpenAI-shaped error, and in one log line."""
-        exchange.id = f"req_{self._random.getrandbits(96):024x}"
+        exchange.id = "req_" + self._random.randbytes(12).hex()
         self.open.add(exchange)
         failure: Failure | None = None
         try:
