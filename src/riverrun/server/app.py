@@ -120,8 +120,9 @@ class App:
         if exchange.outcome is None:
             line = log.of_exchange(exchange, failure)
         else:
+            outcome = exchange.outcome
             try:
-                line = log.of_outcome(await asyncio.shield(exchange.outcome), exchange)
+                line = log.of_outcome(outcome.result() if outcome.done() else await asyncio.shield(outcome), exchange)
             except Exception:  # a fault of ours; its traceback is in the log already
                 line = log.of_exchange(exchange, failure)
         log.write(line, self._log_format)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal
@@ -83,7 +84,7 @@ class Exchange:
         self.scheme = scheme
         self.status = 0
         """Of the answer, once it has been given."""
-        self.outcome: Awaitable[Outcome] | None = None
+        self.outcome: asyncio.Future[Outcome] | None = None
         """How the run of this request went, where it began one."""
         self.way: Literal["joined", "replayed", "resumed"] | None = None
         """How it came to an answer that another request began."""
