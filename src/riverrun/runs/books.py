@@ -21,7 +21,7 @@ NAMES: dict[type[Ending], str] = {Finished: "finished", Cancelled: "cancelled"}
 
 def named(ending: Ending) -> str:
     """An ending as the ledger and the log have it."""
-    return ending.failure.cause.name.lower() if isinstance(ending, Refused) else NAMES[type(ending)]
+    return ending.failure.cause.name.lower() if type(ending) is Refused else NAMES[type(ending)]
 
 
 class Books:
@@ -74,7 +74,7 @@ class Account(msgspec.Struct, eq=False):
 
     def answered(self, number: int, target: str, ending: Ending, tally: Tally) -> None:
         """It is over: exactly once for each."""
-        failed = ending.failure.cause if isinstance(ending, Refused) else None
+        failed = ending.failure.cause if type(ending) is Refused else None
         self._metrics.attempt_ended(target, failed)
         letters = self._prompt_letters() if tally.usage is None and tally.said else 0
         self.settle(number, named(ending), tally.used(letters))

@@ -14,6 +14,8 @@ from riverrun.wire.messages import AssistantMessage, ToolMessage
 from riverrun.wire.parameters import ChatRequest
 from riverrun.wire.tools import AllowedChoice, CustomChoice, FunctionChoice, Named, Tool
 
+# Of a message `type(…) is` is asked: `isinstance` takes ten times as long to say no, and nearly always it is no.
+
 Rule = Callable[[ChatRequest], Failure | None]
 
 NOTHING: frozenset[str] = frozenset()
@@ -146,7 +148,7 @@ def _logit_bias(request: ChatRequest) -> Failure | None:
 
 def _assistant_content(request: ChatRequest) -> Failure | None:
     for index, message in enumerate(request.messages):
-        if isinstance(message, AssistantMessage) and not message.says_something:
+        if type(message) is AssistantMessage and not message.says_something:
             return bad_request(
                 "Invalid value for 'content': expected a string, got null. An assistant message without 'content' "
                 "needs 'tool_calls', 'refusal' or 'audio'.",
@@ -160,13 +162,13 @@ def _tool_history(request: ChatRequest) -> Failure | None:
     called: frozenset[str] = NOTHING
     waiting: dict[str, None] = {}  # the ids without an answer yet, in the order of the calls
     for index, message in enumerate(request.messages):
-        if isinstance(message, ToolMessage):
+        if type(message) is ToolMessage:
             if message.tool_call_id not in called:
                 return _no_such_call(index, message.tool_call_id, bool(called))
             waiting.pop(message.tool_call_id, None)
         elif waiting:
             return _unanswered(index, waiting)
-        elif isinstance(message, AssistantMessage) and message.tool_calls:
+        elif type(message) is AssistantMessage and message.tool_calls:
             waiting = dict.fromkeys([call.id for call in message.tool_calls])
             called = frozenset(waiting)
         else:
