@@ -26,6 +26,8 @@ class Wire(asyncio.Transport):
         self.closed = False
         self.unsent = 0
 
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None: ...
+
     def write(self, data: bytes | bytearray | memoryview[int]) -> None: ...
 
     def is_closing(self) -> bool:

@@ -67,7 +67,7 @@ def test_a_calls_name_is_128_random_bits() -> None:
             assert k == 128
             return 5
 
-    lines = b"idempotency-key: %b5\r\nx-riverrun-on-disconnect: grace\r\n" % (b"0" * 31)
+    lines = b"idempotency-key: 05%b\r\nx-riverrun-on-disconnect: grace\r\n" % (b"00" * 15)
     assert idempotent(Zero()) == lines
     sent = head(HERE, "", Outgoing("/chat", b"{}"), (("authorization", "Bearer k"),), lines)
     assert sent.endswith(b"\r\nauthorization: Bearer k\r\n" + lines + b"content-length: 2\r\n\r\n")

@@ -90,11 +90,11 @@ class UpstreamCall:
         except (Failure, NoCredentials, ValueError) as error:
             self._end_soon(self._unsent(error))
         else:
-            started(self._target, outgoing.dropped)
             if ready:
                 self._send()
             else:
                 self._connecting = asyncio.get_running_loop().create_task(self._renew(outgoing))
+            started(self._target, outgoing.dropped)  # last: what is asked need not wait for it
 
     def cancel(self) -> None:
         if self._ended:
@@ -227,9 +227,7 @@ class UpstreamCall:
 
     def _sign(self, outgoing: Outgoing) -> None:
         address = self._address
-        headers = post.headers(address, outgoing.headers)
-        unsigned = Unsigned(address, self._prefix + outgoing.path, headers, outgoing.body)
-        self._shown = self._credentials.sign(self._target, unsigned)
+        self._shown = self._credentials.sign(self._target, Unsigned(address, self._prefix, outgoing))
         self._head = post.head(address, self._prefix, outgoing, self._shown, self._named)
         self._body = outgoing.body
 
@@ -322,7 +320,7 @@ class UpstreamCall:
             self._connection.leave(drain=ending is FINISHED)
             self._connection = None
         self._content = self._stream = None
-        if isinstance(ending, Refused):
+        if type(ending) is Refused:
             hush(ending.failure, self._target, self._shown)
             ending.failure.__traceback__ = None  # its frames hold the ending, and so itself
         sink = self._sink

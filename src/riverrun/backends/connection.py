@@ -136,6 +136,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        # uvloop keeps what is written until the end of its turn, unless it is over this bound: a request goes at once
+        self._transport.set_write_buffer_limits(high=0)
 
     def data_received(self, data: bytes) -> None:
         if self._over:  # nobody asked: whatever it is, it must not become the next request's answer

@@ -15,11 +15,12 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from riverrun.backends import credentials_sigv4
+from riverrun.backends import credentials_sigv4, post
 from riverrun.backends.address import Address
 from riverrun.backends.credentials_google import Tokens
 from riverrun.backends.no_credentials import NoCredentials
 from riverrun.backends.pool import Pool
+from riverrun.dialects.contract import Outgoing
 from riverrun.failures import Failure
 from riverrun.routing.target import Target
 
@@ -30,12 +31,11 @@ SHORTEST_SECRET = 8
 
 
 class Unsigned(msgspec.Struct, frozen=True):
-    """A POST to be signed, as it will be sent; `headers` has lower-case names, `host` among them."""
+    """A POST to be signed: what goes to an address, under the prefix of its base URL."""
 
     address: Address
-    path: str
-    headers: Mapping[str, str]
-    body: bytes
+    prefix: str
+    outgoing: Outgoing
 
 
 class Credentials:
@@ -86,9 +86,9 @@ class Credentials:
         region = credentials_sigv4.region(request.address.host, self._environ)
         if region is None:
             raise NoCredentials("its base_url names no AWS region, and AWS_REGION is not set")
-        scope = credentials_sigv4.Scope(region)
-        headers = request.headers
-        return credentials_sigv4.signed("POST", request.path, headers, request.body, keys, scope, self._now())
+        scope, outgoing = credentials_sigv4.Scope(region), request.outgoing
+        path, headers = request.prefix + outgoing.path, post.headers(request.address, outgoing.headers)
+        return credentials_sigv4.signed("POST", path, headers, outgoing.body, keys, scope, self._now())
 
     def _google(self, target: Target, request: Unsigned) -> Headers:
         return (("authorization", f"Bearer {target.key or self._tokens.token}"),)

@@ -37,7 +37,8 @@ def idempotent(random: Random) -> bytes:
 
     They are whole lines of a head already.
     """
-    return b"idempotency-key: %032x\r\nx-riverrun-on-disconnect: grace\r\n" % random.getrandbits(128)
+    key = random.randbytes(16).hex().encode("ascii")
+    return b"idempotency-key: " + key + b"\r\nx-riverrun-on-disconnect: grace\r\n"
 
 
 def rest_of(completion: str, last: int, address: Address, prefix: str, shown: Headers) -> bytes:

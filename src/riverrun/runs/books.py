@@ -21,7 +21,7 @@ NAMES: dict[type[Ending], str] = {Finished: "finished", Cancelled: "cancelled"}
 
 def named(ending: Ending) -> str:
     """An ending as the ledger and the log have it."""
-    return ending.failure.cause.name.lower() if isinstance(ending, Refused) else NAMES[type(ending)]
+    return ending.failure.cause.name.lower() if type(ending) is Refused else NAMES[type(ending)]
 
 
 class Books:
@@ -34,7 +34,7 @@ class Books:
 
     def begun(self, ask: Ask, tenant: str, client_request_id: str | None) -> Account:
         """A new run. It may only ask upstreams after this."""
-        self._ledger.reserve(Reserved(ask.id, tenant, ask.chat.model, self._now()))
+        self._ledger.reserve(Reserved(ask.id, tenant, ask.chat.request.model, self._now()))
         self.metrics.run_began()
         return Account(self._ledger, self.metrics, self._now, ask, 0, client_request_id)
 
@@ -74,7 +74,7 @@ class Account(msgspec.Struct, eq=False):
 
     def answered(self, number: int, target: str, ending: Ending, tally: Tally) -> None:
         """It is over: exactly once for each."""
-        failed = ending.failure.cause if isinstance(ending, Refused) else None
+        failed = ending.failure.cause if type(ending) is Refused else None
         self._metrics.attempt_ended(target, failed)
         letters = self._prompt_letters() if tally.usage is None and tally.said else 0
         self.settle(number, named(ending), tally.used(letters))
@@ -84,7 +84,7 @@ class Account(msgspec.Struct, eq=False):
         return prompt_tokens(self._prompt_letters())
 
     def settle(self, number: int, ending: str, used: Used) -> None:
-        self._metrics.settled(self._ask.chat.model, used.source, used.prompt_tokens, used.completion_tokens)
+        self._metrics.settled(self._ask.chat.request.model, used.source, used.prompt_tokens, used.completion_tokens)
         self._ledger.settle(
             Settled(
                 self._ask.id,
@@ -105,4 +105,4 @@ class Account(msgspec.Struct, eq=False):
 
     def over(self, ending: Ending, seconds: float, first_content: float | None) -> None:
         """The run has ended."""
-        self._metrics.run_ended(self._ask.chat.model, named(ending), seconds, first_content)
+        self._metrics.run_ended(self._ask.chat.request.model, named(ending), seconds, first_content)

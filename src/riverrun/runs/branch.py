@@ -170,7 +170,7 @@ class Branch:
             self._live.remove(attempt)
         if attempt.spoke_at is not None:
             self._silent_since = max(self._silent_since, attempt.spoke_at)
-        if not isinstance(ending, Refused):
+        if type(ending) is not Refused:
             self._end(ending)
         elif self._began_with is not None and not self._owner.unfinished(self._ask.choices):
             self._end(Finished())  # every choice has its finish_reason: what the upstream does then is no matter

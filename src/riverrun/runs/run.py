@@ -182,9 +182,9 @@ class Run:
             self.tape.commit(Committed(attempt.target.name, attempt.dropped))
 
     def ended(self, branch: Branch, ending: Ending) -> None:
-        if isinstance(ending, Finished):
+        if type(ending) is Finished:
             for each in self._branches:
-                if not isinstance(each.ending, Finished):
+                if type(each.ending) is not Finished:
                     return
         self._end(ending)
 
@@ -234,7 +234,7 @@ class Run:
     def _told(self, ending: Ending, usage: CompletionUsage | None) -> None:
         """Books that fail keep no run: whoever waits for its end must hear of it."""
         seconds = self._loop.time() - self._began
-        limited = isinstance(ending, Finished) and self.assembler.limited
+        limited = type(ending) is Finished and self.assembler.limited
         try:
             self._account.over(ending, seconds, self._first_content)
         except Exception:
@@ -246,15 +246,15 @@ class Run:
 
     def _written(self, ending: Ending, usage: CompletionUsage | None) -> Ending:
         """The tail of the tape: the last chunks of an answer that is complete, or the error frame. Returns its end."""
-        if isinstance(ending, Finished):
+        if type(ending) is Finished:
             try:
                 self.tape.append(self.assembler.finish())
             except Failure as failure:
                 ending = Refused(failure)
-        if isinstance(ending, Refused):
+        if type(ending) is Refused:
             tell(self.tape, ending.failure)
         else:
-            self.tape.close(ending, usage if isinstance(ending, Finished) else None)
+            self.tape.close(ending, usage if type(ending) is Finished else None)
         return ending
 
 

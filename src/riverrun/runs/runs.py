@@ -125,22 +125,37 @@ class Runs:
         """Starts the answer and returns the tape that it is written to; or the tape of an earlier request's answer,
         where `intent` names it. `raw` is the request's body. Raises Failure where nobody can answer.
         """
-        model = self._models(chat.model)
+        model = self._models(chat.request.model)
         if model is None:
-            raise unknown(chat.model)
+            raise unknown(chat.request.model)
         content = digest(chat.body) if intent.key is not None or self._retries is not None else ""
         if self._retries is not None and intent.key is None and intent.retries:
-            tape = await self._retries.joined(grant.tenant, content)
-            if tape is not None:
-                return Begun(tape, None, replayed=tape.ending is not None)
+            joined = await self._retries.joined(grant.tenant, content)
+            if joined is not None:
+                return Begun(joined, None, replayed=joined.ending is not None)
         if self.draining:
             raise draining()
         key = key_digest(grant.tenant, intent.key) if intent.key is not None else ""
+        if lacks_thoughts(chat):
+            chat = await self.thoughts.completed(grant.tenant, chat)
+        ask = Ask(chat, "chatcmpl-" + self._random.randbytes(16).hex(), int(self._now()), grant.caller)
+        asks, attempts = self._branches(ask, model)
+        store = bool(chat.request.store)
+        policy = self._habits.policy(intent, store=store)
+        seed = asks[0].chat.request.seed
+        head = Head(
+            ask.id, ask.created, grant.tenant, msgspec.Raw(raw), key, content, seed, policy, store, grant.caller
+        )
+        ear = Ear()
         for _ in range(LATE):
-            begun = await self._create(chat, grant, raw, intent, model, key, content)
-            if isinstance(begun, Begun):
-                return begun
-            found = await self._named(begun, grant, content)
+            tape = await self._tapes.create(head, ear)
+            if not isinstance(tape, Taken):
+                run = self._run(ask, model, tape, ear, grant)
+                if intent.resumes:  # what it goes on with is not here: nobody is asked for another
+                    run.cancel()
+                run.start(asks, attempts)
+                return Begun(tape, run.outcome)
+            found = await self._named(tape, grant, content)
             if found is not None:
                 return found
         raise Failure(
@@ -233,32 +248,14 @@ class Runs:
     def _restored(self, tape: OwnTape, payloads: list[bytes], chat: Chat) -> Assembler:
         return takeover.assembler(tape, payloads, chat.model, self._plan(chat))
 
-    async def _create(
-        self, chat: Chat, grant: Grant, raw: bytes, intent: Intent, model: Model, key: str, content: str
-    ) -> Begun | Taken:
-        if lacks_thoughts(chat):
-            chat = await self.thoughts.completed(grant.tenant, chat)
-        ask = Ask(chat, "chatcmpl-" + self._random.randbytes(16).hex(), int(self._now()), grant.caller)
-        asks, attempts = self._branches(ask, model)
-        store = bool(chat.request.store)
-        policy = self._habits.policy(intent, store=store)
-        seed = asks[0].chat.request.seed
-        head = Head(
-            ask.id, ask.created, grant.tenant, msgspec.Raw(raw), key, content, seed, policy, store, grant.caller
-        )
-        ear = Ear()
-        tape = await self._tapes.create(head, ear)
-        if isinstance(tape, Taken):
-            return tape
+    def _run(self, ask: Ask, model: Model, tape: OwnTape, ear: Ear, grant: Grant) -> Run:
+        """A new run, which counts from now on. It has yet to start."""
         assembler = Assembler(Identity(ask.id, ask.created, model.name), self._plan(ask.chat))
         account = self._books.begun(ask, grant.tenant, grant.client_request_id)
         run = Run(ask, model, tape, assembler, self._upstreams, account, self._over)
-        ear.hears(run, Presence(policy, self._habits.grace, run.cancel), self._retries)
+        ear.hears(run, Presence(tape.head.policy, self._habits.grace, run.cancel), self._retries)
         self._runs[run] = ear
-        if intent.resumes:  # what it goes on with is not here: nobody is asked for another
-            run.cancel()
-        run.start(asks, attempts)
-        return Begun(tape, run.outcome)
+        return run
 
     async def _named(self, taken: Taken, grant: Grant, content: str) -> Begun | None:
         """The answer to the request that came before with the same key. None: the key has become free."""
@@ -282,7 +279,7 @@ class Runs:
         self._runs.pop(run).over()
         key_is_ours = bool(run.tape.head.key) and self._leaving is None  # else it is theirs who go on with the answer
         forgets = key_is_ours and outcome.first_content is None  # nothing was generated: it is free for another try
-        remembers = isinstance(outcome.ending, Finished) and run.assembler.signed
+        remembers = type(outcome.ending) is Finished and run.assembler.signed
         if forgets or remembers:
             self._do(self._after(run, outcome, forgets=forgets, remembers=remembers))
         else:
@@ -318,14 +315,16 @@ class Runs:
         return asks, [attempts] if len(asks) == 1 else [attempts.copy() for _ in asks]
 
     def _plan(self, chat: Chat) -> Plan:
+        request = chat.request
+        plain = request.stream_options is None
         return Plan(
             n=chat.n,
-            include_usage=chat.include_usage,
-            logprobs=bool(chat.request.logprobs),
-            functions=chat.request.functions is not None,
+            include_usage=not plain and chat.include_usage,
+            logprobs=bool(request.logprobs),
+            functions=request.functions is not None,
             thoughts=self._reasoning,
             messages=chat.body.get("messages"),
-            pad=self._padding if chat.include_obfuscation else None,
+            pad=None if plain or not chat.include_obfuscation else self._padding,
         )
 
     def _padding(self, size: int) -> str:

@@ -81,7 +81,7 @@ class App:
 
     async def answer(self, exchange: Exchange) -> None:
         """Every request ends here in an answer or in an OpenAI-shaped error, and in one log line."""
-        exchange.id = f"req_{self._random.getrandbits(96):024x}"
+        exchange.id = "req_" + self._random.randbytes(12).hex()
         self.open.add(exchange)
         failure: Failure | None = None
         try:
@@ -120,8 +120,9 @@ class App:
         if exchange.outcome is None:
             line = log.of_exchange(exchange, failure)
         else:
+            outcome = exchange.outcome
             try:
-                line = log.of_outcome(await asyncio.shield(exchange.outcome), exchange)
+                line = log.of_outcome(outcome.result() if outcome.done() else await asyncio.shield(outcome), exchange)
             except Exception:  # a fault of ours; its traceback is in the log already
                 line = log.of_exchange(exchange, failure)
         log.write(line, self._log_format)

@@ -107,7 +107,7 @@ class DirectStream:
         if self.gone:
             return
         self._begin(status, headers)
-        self._send(b"%b\r\n%b" % (self._head, body) if self.keep_alive else self._closing_head() + body)
+        self._send(self._head + b"\r\n" + body if self.keep_alive else self._closing_head() + body)
         self._head = b""
         self._complete()
 
@@ -188,7 +188,7 @@ class DirectStream:
         connection = self._connection
         if connection.expected and connection.awaited():  # the client may or may not send the body that nobody wants
             self.keep_alive = False
-        self._head = b"%b%b%b" % (status_line(status), connection.serving.defaults, lines)
+        self._head = status_line(status) + connection.serving.defaults + lines
 
     def _closing_head(self) -> bytes:
         return self._head + b"connection: close\r\n\r\n"

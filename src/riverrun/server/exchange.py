@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal
@@ -17,6 +18,24 @@ from riverrun.wire.errors import error_body, error_headers
 from riverrun.wire.jsonvalue import JsonValue
 
 FORGOTTEN: Mapping[str, str] = MappingProxyType({})
+READ = {
+    name.encode("ascii"): name
+    for name in (
+        "accept",
+        "access-control-request-headers",
+        "authorization",
+        "expect",
+        "host",
+        "idempotency-key",
+        "last-event-id",
+        "origin",
+        "x-client-request-id",
+        "x-riverrun-on-disconnect",
+        "x-stainless-retry-count",
+    )
+}
+"""The headers that anything here looks at. An SDK sends twice as many others, which are not even decoded."""
+
 JSON = (b"content-type", b"application/json")
 
 
@@ -57,12 +76,15 @@ class Exchange:
         self.id = ""
         self.method = method
         self.path = path
-        self.headers: Mapping[str, str] = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
+        self.headers: Mapping[str, str] = {
+            READ[name]: value.decode("latin-1") for name, value in headers if name in READ
+        }
+        """Those of `READ`."""
         self.client = client
         self.scheme = scheme
         self.status = 0
         """Of the answer, once it has been given."""
-        self.outcome: Awaitable[Outcome] | None = None
+        self.outcome: asyncio.Future[Outcome] | None = None
         """How the run of this request went, where it began one."""
         self.way: Literal["joined", "replayed", "resumed"] | None = None
         """How it came to an answer that another request began."""

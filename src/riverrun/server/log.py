@@ -40,6 +40,10 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     seconds: float | None = None
     ending: str | None = None
 
+    def json(self) -> str:
+        rounded = {name: round(value, 4) for name in ("first", "seconds") if (value := getattr(self, name)) is not None}
+        return msgspec.json.encode(msgspec.structs.replace(self, **rounded)).decode()
+
     def text(self) -> str:
         way = f" {self.way}" if self.way else ""
         named = f" ({self.client_request_id})" if self.client_request_id else ""
@@ -86,7 +90,7 @@ straight = Straight()
 
 
 def write(line: Line, form: Literal["text", "json"]) -> None:
-    text = msgspec.json.encode(line).decode() if form == "json" else line.text()
+    text = line.json() if form == "json" else line.text()
     if straight.stream is None:
         access.info("%s", text)
     else:
@@ -101,9 +105,9 @@ def of_outcome(outcome: Outcome, exchange: Exchange) -> Line:
         what="stream" if outcome.ask.chat.request.stream else "whole",
         client_request_id=exchange.client_request_id,
         target=outcome.target,
-        first=None if outcome.first_content is None else round(outcome.first_content, 4),
+        first=outcome.first_content,
         tokens=outcome.usage.completion_tokens if outcome.usage else None,
-        seconds=round(outcome.seconds, 4),
+        seconds=outcome.seconds,
         ending="length" if outcome.limited else _ending(outcome.ending),
     )
 
@@ -141,6 +145,6 @@ def to_stderr(settings: LogConfig) -> None:
 
 
 def _ending(ending: Ending) -> str:
-    if isinstance(ending, Refused):
+    if type(ending) is Refused:
         return ending.failure.code or ending.failure.cause.name.lower()
-    return "cancelled" if isinstance(ending, Cancelled) else "finished"
+    return "cancelled" if type(ending) is Cancelled else "finished"

@@ -5,24 +5,29 @@ These are the seams between rooms: a backend pushes into a Sink, a run holds the
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, final
 
 import msgspec
 
 from riverrun.failures import Failure
 from riverrun.stream.deltas import Delta
 
+# Asked for with `type(…) is`: of a struct, `isinstance` takes ten times as long to say no. A few times a request.
 
+
+@final
 class Finished(msgspec.Struct, frozen=True):
     """Every choice that was asked for has its finish_reason."""
 
 
+@final
 class Refused(msgspec.Struct, frozen=True):
     """It failed, and this is why: a refusal before the first delta, or a cut, stall or error after it."""
 
     failure: Failure
 
 
+@final
 class Cancelled(msgspec.Struct, frozen=True):
     """We stopped it: nobody reads it any more."""
 

@@ -21,8 +21,10 @@ def is_legacy(chat: Chat) -> bool:
     if request.functions is not None or request.function_call is not None:
         return True
     for message in request.messages:
-        kind = type(message)
-        if kind is FunctionMessage or (isinstance(message, AssistantMessage) and message.function_call is not None):
+        if type(message) is AssistantMessage:  # isinstance takes long to say that it is none
+            if message.function_call is not None:
+                return True
+        elif type(message) is FunctionMessage:
             return True
     return False
 

@@ -141,7 +141,7 @@ class Writer:
     `include_obfuscation`, gives a string that hides a chunk's length: it is called with the chunk's size in bytes.
     """
 
-    __slots__ = ("_after_text", "_before_text", "_head", "_pad", "_tail")
+    __slots__ = ("_after_text", "_before", "_before_text", "_head", "_pad", "_tail")
 
     def __init__(
         self, identity: Identity, *, usage_null: bool = False, pad: Callable[[int], str] | None = None
@@ -154,33 +154,36 @@ class Writer:
         self._head = msgspec.json.encode(head)[:-1] + b',"choices":['
         self._tail = b'],"usage":null}' if usage_null else b"]}"
         self._pad = pad
-        self._before_text: tuple[bytes, ...] = ()  # by choice
+        self._before: tuple[bytes, ...] = ()  # up to the delta's members, by choice
+        self._before_text: tuple[bytes, ...] = ()  # likewise, up to a text
         self._after_text = b'},"logprobs":null,"finish_reason":null}' + self._tail
 
     def text(self, choice: int, content: bytes) -> bytes:
         """The commonest chunk: `content` (a JSON string literal) and nothing else."""
         if choice >= len(self._before_text):
-            for each in range(len(self._before_text), choice + 1):
-                self._before_text += (self._head + b'{"index":%d,"delta":{"content":' % each,)
+            self._reach(choice)
         chunk = self._before_text[choice] + content + self._after_text
         return chunk if self._pad is None else self._obfuscated(chunk)
 
     def delta(self, choice: int, fields: bytes, logprobs: bytes = b"null", finish_reason: bytes = b"null") -> bytes:
         """Any chunk of one choice: `fields` are the delta's members, the rest JSON values."""
-        chunk = b'%b{"index":%d,"delta":{%b},"logprobs":%b,"finish_reason":%b}%b' % (
-            self._head,
-            choice,
-            fields,
-            logprobs,
-            finish_reason,
-            self._tail,
-        )
+        if choice >= len(self._before):
+            self._reach(choice)
+        start = self._before[choice]
+        chunk = start + fields + b'},"logprobs":' + logprobs + b',"finish_reason":' + finish_reason + b"}" + self._tail
         return chunk if self._pad is None else self._obfuscated(chunk)
 
     def usage(self, usage: CompletionUsage) -> bytes:
         """The usage chunk: the only one with an empty list of choices, and the last before [DONE] (U2, O11)."""
         chunk = b'%b],"usage":%b}' % (self._head, msgspec.json.encode(usage))
         return chunk if self._pad is None else self._obfuscated(chunk)
+
+    def _reach(self, choice: int) -> None:
+        """Makes the constant pieces of the choices up to this one."""
+        for each in range(len(self._before), choice + 1):
+            start = self._head + b'{"index":%d,"delta":{' % each
+            self._before += (start,)
+            self._before_text += (start + b'"content":',)
 
     def _obfuscated(self, chunk: bytes) -> bytes:
         assert self._pad is not None

@@ -7,21 +7,23 @@ without which a rule has nothing to say. The wording is the official one where i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from riverrun.failures import Failure, bad_request
 from riverrun.wire.messages import AssistantMessage, ToolMessage
 from riverrun.wire.parameters import ChatRequest
 from riverrun.wire.tools import AllowedChoice, CustomChoice, FunctionChoice, Named, Tool
 
+# Of a message `type(…) is` is asked: `isinstance` takes ten times as long to say no, and nearly always it is no.
+
 Rule = Callable[[ChatRequest], Failure | None]
 
 NOTHING: frozenset[str] = frozenset()
 
 
-def contradiction(request: ChatRequest) -> Failure | None:
-    """The first rule that the request breaks, as a 400."""
-    for parameter, rule in RULES:
+def contradiction(request: ChatRequest, given: Iterable[str]) -> Failure | None:
+    """The first rule that the request breaks, as a 400. `given` are the parameters that were sent."""
+    for parameter, rule in OF_MESSAGES if RULED.isdisjoint(given) else RULES:
         if getattr(request, parameter) is not None:
             failure = rule(request)
             if failure is not None:
@@ -146,7 +148,7 @@ def _logit_bias(request: ChatRequest) -> Failure | None:
 
 def _assistant_content(request: ChatRequest) -> Failure | None:
     for index, message in enumerate(request.messages):
-        if isinstance(message, AssistantMessage) and not message.says_something:
+        if type(message) is AssistantMessage and not message.says_something:
             return bad_request(
                 "Invalid value for 'content': expected a string, got null. An assistant message without 'content' "
                 "needs 'tool_calls', 'refusal' or 'audio'.",
@@ -160,13 +162,13 @@ def _tool_history(request: ChatRequest) -> Failure | None:
     called: frozenset[str] = NOTHING
     waiting: dict[str, None] = {}  # the ids without an answer yet, in the order of the calls
     for index, message in enumerate(request.messages):
-        if isinstance(message, ToolMessage):
+        if type(message) is ToolMessage:
             if message.tool_call_id not in called:
                 return _no_such_call(index, message.tool_call_id, bool(called))
             waiting.pop(message.tool_call_id, None)
         elif waiting:
             return _unanswered(index, waiting)
-        elif isinstance(message, AssistantMessage) and message.tool_calls:
+        elif type(message) is AssistantMessage and message.tool_calls:
             waiting = dict.fromkeys([call.id for call in message.tool_calls])
             called = frozenset(waiting)
         else:
@@ -196,6 +198,12 @@ def _unanswered(index: int, waiting: dict[str, None]) -> Failure:
     )
 
 
+OF_MESSAGES: tuple[tuple[str, Rule], ...] = (
+    ("messages", _assistant_content),
+    ("messages", _tool_history),
+)
+"""All that can break where nothing more than messages and plain numbers is sent, as nearly always."""
+
 RULES: tuple[tuple[str, Rule], ...] = (
     ("stream_options", _stream_options),
     ("top_logprobs", _top_logprobs),
@@ -205,6 +213,6 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("function_call", _function_call),
     ("modalities", _spoken_answer),
     ("logit_bias", _logit_bias),
-    ("messages", _assistant_content),
-    ("messages", _tool_history),
+    *OF_MESSAGES,
 )
+RULED = frozenset(parameter for parameter, _ in RULES) - {"messages"}

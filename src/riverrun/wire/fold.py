@@ -95,36 +95,27 @@ def fold(payloads: Iterable[bytes], usage: CompletionUsage | None = None) -> Com
     )
 
 
-class _Choice:
+class _Choice(msgspec.Struct, eq=False):
     """One choice while it is added up."""
 
-    __slots__ = (
-        "annotations",
-        "audio",
-        "calls",
-        "finish_reason",
-        "function",
-        "index",
-        "logprobs",
-        "signatures",
-        "texts",
-    )
-
-    def __init__(self, index: int) -> None:
-        self.index = index
-        self.texts: dict[str, list[str]] = {}
-        self.calls: dict[int, _Call] = {}
-        self.function: _Call | None = None
-        self.annotations: list[JsonObject] = []
-        self.signatures: list[JsonObject] = []
-        self.audio: JsonObject | None = None
-        self.logprobs: dict[str, list[TokenLogprob]] = {}
-        self.finish_reason: Reason | None = None
+    index: int
+    texts: dict[str, list[str]] = {}
+    calls: dict[int, _Call] = {}
+    function: _Call | None = None
+    annotations: list[JsonObject] = []
+    signatures: list[JsonObject] = []
+    audio: JsonObject | None = None
+    logprobs: dict[str, list[TokenLogprob]] = {}
+    finish_reason: Reason | None = None
 
     def add(self, chunk: _ChoicePart) -> None:
         for name, value in chunk.delta.items():
             if isinstance(value, str):
-                self.texts.setdefault(name, []).append(value)
+                said = self.texts.get(name)
+                if said is None:
+                    self.texts[name] = [value]
+                else:
+                    said.append(value)
             elif value is not None and name in MEMBERS:
                 MEMBERS[name](self, value)
         if chunk.logprobs is not None:
@@ -187,13 +178,12 @@ MEMBERS: dict[str, Callable[[_Choice, object], None]] = {
 }
 
 
-class _Call:
+class _Call(msgspec.Struct, eq=False):
     """One tool call while its fragments come in."""
 
-    def __init__(self) -> None:
-        self.id = ""
-        self.name = ""
-        self.arguments: list[str] = []
+    id: str = ""
+    name: str = ""
+    arguments: list[str] = []
 
     def add(self, id: str | None, function: FunctionDelta | None) -> None:
         self.id = id or self.id
