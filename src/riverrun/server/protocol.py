@@ -61,9 +61,8 @@ class Connection(asyncio.Protocol):
         self._deaf = False  # what the client still sends is thrown away
         self._last_words: bytes | None = None  # a refusal that waits for the answers before it
         self._paused = False
-        self._cut_shows = (
-            True  # False: the last answer, of which something may be unsent, ends where the connection does
-        )
+        # False: the last answer, of which something may be unsent, ends where the connection does
+        self._cut_shows = True
         self._unsent = 0
         self._due = Deadline(self._loop, self._too_late)
         self._stuck: Deadline | None = None
