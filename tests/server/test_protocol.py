@@ -118,12 +118,14 @@ def test_a_body_that_has_come_is_not_asked_for() -> None:
     assert answer.count(b"HTTP/1.1 200 OK") == 2
 
 
-def test_a_body_that_was_not_asked_for_may_come_or_not_so_the_connection_closes() -> None:
-    async def surface(stream: Stream) -> None:
-        stream.answer(401, [(b"content-length", b"0")], b"")
+async def unwanted(stream: Stream) -> None:
+    """Answers without the body."""
+    stream.answer(401, [(b"content-length", b"0")], b"")
 
+
+def test_a_body_that_was_not_asked_for_may_come_or_not_so_the_connection_closes() -> None:
     async def check() -> bytes:
-        async with serving(Echo(surface)) as address:
+        async with serving(Echo(unwanted)) as address:
             return await say(address, b"POST /stream HTTP/1.1\r\n" + HOST + EXPECT + b"\r\n")
 
     answer = run(check())
@@ -132,11 +134,8 @@ def test_a_body_that_was_not_asked_for_may_come_or_not_so_the_connection_closes(
 
 
 def test_a_body_that_comes_after_the_answer_is_thrown_away() -> None:
-    async def surface(stream: Stream) -> None:
-        stream.answer(401, [(b"content-length", b"0")], b"")
-
     async def check() -> bytes:
-        async with serving(Echo(surface)) as address, wire(address) as line:
+        async with serving(Echo(unwanted)) as address, wire(address) as line:
             line.send(b"POST /stream HTTP/1.1\r\n" + HOST + b"Content-Length: 200000\r\n\r\n")
             await line.until(b"\r\n\r\n")
             line.send(b"x" * 200_000 + LAST)
@@ -146,11 +145,8 @@ def test_a_body_that_comes_after_the_answer_is_thrown_away() -> None:
 
 
 def test_a_connection_idles_no_longer_after_a_body_that_nobody_wanted() -> None:
-    async def surface(stream: Stream) -> None:
-        stream.answer(401, [(b"content-length", b"0")], b"")
-
     async def check() -> bytes:
-        async with serving(Echo(surface), SHORT) as address, wire(address) as line:
+        async with serving(Echo(unwanted), SHORT) as address, wire(address) as line:
             line.send(b"POST /stream HTTP/1.1\r\n" + HOST + b"Content-Length: 4\r\n\r\n")
             await line.until(b"\r\n\r\n")
             line.send(b"late")
@@ -160,11 +156,8 @@ def test_a_connection_idles_no_longer_after_a_body_that_nobody_wanted() -> None:
 
 
 def test_the_last_answer_is_read_by_a_client_that_still_sends() -> None:
-    async def surface(stream: Stream) -> None:
-        stream.answer(401, [(b"content-length", b"0")], b"")
-
     async def check() -> bytes:
-        async with serving(Echo(surface)) as address, wire(address) as line:
+        async with serving(Echo(unwanted)) as address, wire(address) as line:
             line.send(b"POST /stream HTTP/1.1\r\nConnection: close\r\n" + HOST + b"Content-Length: 2000000\r\n\r\n")
             await line.until(b"\r\n\r\n")
             line.send(b"x" * 1_000_000)

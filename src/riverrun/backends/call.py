@@ -29,7 +29,6 @@ from riverrun.stream.ask import Ask
 from riverrun.stream.deltas import Delta
 from riverrun.stream.flow import Cancelled, Ending, Finished, Refused, Sink
 
-FINISHED = Finished()
 OUR_BUG = "The server failed while it read an upstream's answer; the log has the details under this request's id."
 
 
@@ -135,7 +134,7 @@ class UpstreamCall:
             if deltas or not body.done:
                 self._push(deltas)
             if body.done:
-                self._end(FINISHED)
+                self._end(Finished())
             elif deltas and self._comeback is not None:
                 self._comeback.progressed()
 
@@ -163,7 +162,7 @@ class UpstreamCall:
             self._content = self._stream
             return self._stream
         body = content(self._dialect, self._reader, self._status, headers, self._ask, self._target)
-        if self._named and "location" in headers:
+        if self._named:
             self._stream = numbered(body, self._reader, headers, self._target)
         self._named = b""  # an answer came: the request is not sent again
         self._content = self._stream or body
@@ -221,7 +220,7 @@ class UpstreamCall:
         deltas: list[Delta] = []
         whole = self._stream.given_up(deltas)
         self._tell(deltas)
-        self._end(FINISHED if whole else Refused(self._cut))
+        self._end(Finished() if whole else Refused(self._cut))
 
     # Showing who we are.
 
@@ -317,7 +316,7 @@ class UpstreamCall:
             self._comeback.stop()
             self._comeback = None
         if self._connection is not None:
-            self._connection.leave(drain=ending is FINISHED)
+            self._connection.leave(drain=type(ending) is Finished)
             self._connection = None
         self._content = self._stream = None
         if type(ending) is Refused:

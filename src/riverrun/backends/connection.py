@@ -80,6 +80,10 @@ class Connection(asyncio.Protocol):
         self._over = True  # no answer is due
         self._parser = httptools.HttpResponseParser(self)
         self._feed = self._parser.feed_data
+        self._clear()
+
+    def _clear(self) -> None:
+        """As before any answer."""
         self._silent = True  # no byte of the answer came yet
         self._status = 0  # of the final head, once it is whole
         self._told = False  # the answer was told of it
@@ -98,11 +102,9 @@ class Connection(asyncio.Protocol):
 
     def send(self, head: bytes, body: bytes, answer: Answer) -> None:
         """Send one request; all that comes back goes to `answer`."""
+        self._clear()
         self._answer = answer
-        self._over = self._told = False
-        self._silent = True
-        self._keep = self._to_eof = False
-        self._status = self._head_size = self._quiet = 0
+        self._over = False
         if len(body) <= JOINED:
             self._transport.write(head + body)
         else:

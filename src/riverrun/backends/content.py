@@ -159,7 +159,7 @@ def content(
         raise Failure(Cause.UPSTREAM_ERROR, told(target, why))
     if status >= 400:
         return Refusal(dialect, status, headers, ask, target)
-    if "content-encoding" in headers and _encoded(headers):
+    if _encoded(headers):
         raise malformed(target, "the answer is compressed, though it was asked not to be")
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     framing = KINDS.get(kind)

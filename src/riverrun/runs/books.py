@@ -34,7 +34,7 @@ class Books:
 
     def begun(self, ask: Ask, tenant: str, client_request_id: str | None) -> Account:
         """A new run. It may only ask upstreams after this."""
-        self._ledger.reserve(Reserved(ask.id, tenant, ask.chat.request.model, self._now()))
+        self._ledger.reserve(Reserved(ask.id, tenant, ask.chat.model, self._now()))
         self.metrics.run_began()
         return Account(self._ledger, self.metrics, self._now, ask, 0, client_request_id)
 
@@ -84,7 +84,7 @@ class Account(msgspec.Struct, eq=False):
         return prompt_tokens(self._prompt_letters())
 
     def settle(self, number: int, ending: str, used: Used) -> None:
-        self._metrics.settled(self._ask.chat.request.model, used.source, used.prompt_tokens, used.completion_tokens)
+        self._metrics.settled(self._ask.chat.model, used.source, used.prompt_tokens, used.completion_tokens)
         self._ledger.settle(
             Settled(
                 self._ask.id,
@@ -105,4 +105,4 @@ class Account(msgspec.Struct, eq=False):
 
     def over(self, ending: Ending, seconds: float, first_content: float | None) -> None:
         """The run has ended."""
-        self._metrics.run_ended(self._ask.chat.request.model, named(ending), seconds, first_content)
+        self._metrics.run_ended(self._ask.chat.model, named(ending), seconds, first_content)

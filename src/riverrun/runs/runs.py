@@ -125,9 +125,9 @@ class Runs:
         """Starts the answer and returns the tape that it is written to; or the tape of an earlier request's answer,
         where `intent` names it. `raw` is the request's body. Raises Failure where nobody can answer.
         """
-        model = self._models(chat.request.model)
+        model = self._models(chat.model)
         if model is None:
-            raise unknown(chat.request.model)
+            raise unknown(chat.model)
         content = digest(chat.body) if intent.key is not None or self._retries is not None else ""
         if self._retries is not None and intent.key is None and intent.retries:
             joined = await self._retries.joined(grant.tenant, content)
@@ -316,15 +316,14 @@ class Runs:
 
     def _plan(self, chat: Chat) -> Plan:
         request = chat.request
-        plain = request.stream_options is None
         return Plan(
             n=chat.n,
-            include_usage=not plain and chat.include_usage,
+            include_usage=chat.include_usage,
             logprobs=bool(request.logprobs),
             functions=request.functions is not None,
             thoughts=self._reasoning,
             messages=chat.body.get("messages"),
-            pad=None if plain or not chat.include_obfuscation else self._padding,
+            pad=self._padding if chat.include_obfuscation else None,
         )
 
     def _padding(self, size: int) -> str:

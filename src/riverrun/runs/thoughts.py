@@ -78,10 +78,7 @@ class Thoughts:
 
 def lacks_thoughts(chat: Chat) -> bool:
     """Whether any of its messages calls tools and does not say what was thought before: most requests have none."""
-    for message in cast("list[JsonObject]", chat.body["messages"]):
-        if "tool_calls" in message and _calls(message):
-            return True
-    return False
+    return any("tool_calls" in message and _calls(message) for message in _messages(chat))
 
 
 def _messages(chat: Chat) -> list[JsonObject]:

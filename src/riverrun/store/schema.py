@@ -24,7 +24,21 @@ OPEN_TRIES = 200
 WRITE_PATIENCE = 0.01
 """Seconds that a write waits for another process; the loop stands still meanwhile, so it rather tries later."""
 
-FIRST = """
+ENDING = """\
+  id TEXT NOT NULL,
+  number INTEGER NOT NULL,
+  ending TEXT NOT NULL,
+  prompt_tokens INTEGER NOT NULL CHECK (prompt_tokens >= 0),
+  completion_tokens INTEGER NOT NULL CHECK (completion_tokens >= 0),
+  cached_tokens INTEGER NOT NULL CHECK (cached_tokens >= 0),
+  reasoning_tokens INTEGER NOT NULL CHECK (reasoning_tokens >= 0),
+  source TEXT NOT NULL CHECK (source IN ('provider', 'counted', 'estimated')),
+  at REAL NOT NULL,
+  client_request_id TEXT,
+"""
+"""The columns of an ending: all of `settle`, and the first of `whole`."""
+
+FIRST = f"""
 CREATE TABLE ledger_version (version INTEGER NOT NULL, riverrun TEXT NOT NULL);
 CREATE TABLE reserve (
   id TEXT NOT NULL PRIMARY KEY,
@@ -40,17 +54,7 @@ CREATE TABLE attempt (
   UNIQUE (id, number)
 );
 CREATE TABLE settle (
-  id TEXT NOT NULL,
-  number INTEGER NOT NULL,
-  ending TEXT NOT NULL,
-  prompt_tokens INTEGER NOT NULL CHECK (prompt_tokens >= 0),
-  completion_tokens INTEGER NOT NULL CHECK (completion_tokens >= 0),
-  cached_tokens INTEGER NOT NULL CHECK (cached_tokens >= 0),
-  reasoning_tokens INTEGER NOT NULL CHECK (reasoning_tokens >= 0),
-  source TEXT NOT NULL CHECK (source IN ('provider', 'counted', 'estimated')),
-  at REAL NOT NULL,
-  client_request_id TEXT,
-  UNIQUE (id, number)
+{ENDING}  UNIQUE (id, number)
 );
 CREATE INDEX settle_at ON settle (at);
 CREATE TRIGGER reserve_stays BEFORE UPDATE ON reserve BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
@@ -58,19 +62,9 @@ CREATE TRIGGER attempt_stays BEFORE UPDATE ON attempt BEGIN SELECT RAISE(ABORT, 
 CREATE TRIGGER settle_stays BEFORE UPDATE ON settle BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 """
 
-SECOND = """
+SECOND = f"""
 CREATE TABLE whole (
-  id TEXT NOT NULL,
-  number INTEGER NOT NULL,
-  ending TEXT NOT NULL,
-  prompt_tokens INTEGER NOT NULL CHECK (prompt_tokens >= 0),
-  completion_tokens INTEGER NOT NULL CHECK (completion_tokens >= 0),
-  cached_tokens INTEGER NOT NULL CHECK (cached_tokens >= 0),
-  reasoning_tokens INTEGER NOT NULL CHECK (reasoning_tokens >= 0),
-  source TEXT NOT NULL CHECK (source IN ('provider', 'counted', 'estimated')),
-  at REAL NOT NULL,
-  client_request_id TEXT,
-  tenant TEXT,
+{ENDING}  tenant TEXT,
   model TEXT,
   began REAL,
   target TEXT NOT NULL,

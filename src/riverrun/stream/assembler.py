@@ -140,8 +140,6 @@ class Assembler:
     @property
     def usage(self) -> CompletionUsage:
         """What the answer cost so far: the upstream's count, or an estimate where it gave none."""
-        if len(self._usage) == 1 and not self.inherited:  # nearly always
-            return combined(list(self._usage.values()), self.spent)
         if self._usage:
             calls = [self._usage[source] for source in sorted(self._usage)]
             return combined(calls + self.inherited, self.spent)

@@ -25,7 +25,7 @@ class Gate(msgspec.Struct, eq=False):
             return deltas
         self._held += deltas
         for delta in deltas:
-            if type(delta) not in QUIET and commits(delta):
+            if commits(delta):
                 self.open = True
                 held, self._held = self._held, []
                 return held
@@ -34,9 +34,11 @@ class Gate(msgspec.Struct, eq=False):
 
 def commits(delta: Delta) -> bool:
     """Whether the delta says something of the answer."""
+    if type(delta) in QUIET:
+        return False
     if isinstance(delta, Text):
         # a letter or a digit says something: nothing has to be decoded then, as nearly always
         return delta.literal[1:2].isalnum() or bool(msgspec.json.decode(delta.literal, type=str).strip())
     if isinstance(delta, Reasoning | Refusal):
         return delta.literal != b'""'
-    return type(delta) not in QUIET
+    return True

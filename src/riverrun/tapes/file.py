@@ -139,18 +139,15 @@ class FileTapes:
         if self._room.full:
             self._copies.make_room()
             self._owned.make_room()
-        try:
+        with writing():
             taken = self._keys.taken(head.key) if head.key else None
             if taken is None:
-                if self._volume.over:
-                    await self._volume.admit()
+                await self._volume.admit()
                 self._room.admit()
                 if head.key:
                     until = self._now() + self._retention.of(head) + self._retention.gone
                     taken = self._keys.claim(head, until)
             return taken or await self._create(head, listener)
-        except OSError as error:
-            raise unwritable(error) from error
 
     async def open(self, tenant: str, id: str) -> Tape | None:
         return await self._open(tenant, id, self._copies.of)

@@ -61,9 +61,7 @@ class FileJournal:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         if self._torn:
             self._cut()
-        size = 0
-        for piece in pieces:
-            size += len(piece)
+        size = sum(map(len, pieces))
         try:
             if self._disk.append(self.file, pieces) != size:
                 raise full()

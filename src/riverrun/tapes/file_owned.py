@@ -144,8 +144,7 @@ class Owned:
             return
         journal.stop()
         del self._journals[id]
-        if self._unfinished:
-            self._unfinished.discard(id)
+        self._unfinished.discard(id)
 
     def _let_go(self, own: Own) -> None:
         """It goes from memory when nobody has read it for a while."""

@@ -98,11 +98,9 @@ def record(kind: bytes, data: bytes) -> Record:
 
 
 def encoded(record: Record) -> bytes:
-    """As it is written to a file."""
-    if isinstance(record, Block):
-        return b"".join(encoded_block(record.block, record.last))
-    data = _json(record)
-    return PREFIX.pack(LETTERS[type(record)], len(data), crc32(data)) + data
+    """As it is written to a file or a socket."""
+    kind, data = body(record)
+    return PREFIX.pack(kind, len(data), crc32(data)) + data
 
 
 def encoded_block(block: bytes, last: int) -> list[bytes]:

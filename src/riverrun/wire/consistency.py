@@ -7,7 +7,7 @@ without which a rule has nothing to say. The wording is the official one where i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 from riverrun.failures import Failure, bad_request
 from riverrun.wire.messages import AssistantMessage, ToolMessage
@@ -21,9 +21,9 @@ Rule = Callable[[ChatRequest], Failure | None]
 NOTHING: frozenset[str] = frozenset()
 
 
-def contradiction(request: ChatRequest, given: Iterable[str]) -> Failure | None:
-    """The first rule that the request breaks, as a 400. `given` are the parameters that were sent."""
-    for parameter, rule in OF_MESSAGES if RULED.isdisjoint(given) else RULES:
+def contradiction(request: ChatRequest) -> Failure | None:
+    """The first rule that the request breaks, as a 400."""
+    for parameter, rule in RULES:
         if getattr(request, parameter) is not None:
             failure = rule(request)
             if failure is not None:
@@ -198,12 +198,6 @@ def _unanswered(index: int, waiting: dict[str, None]) -> Failure:
     )
 
 
-OF_MESSAGES: tuple[tuple[str, Rule], ...] = (
-    ("messages", _assistant_content),
-    ("messages", _tool_history),
-)
-"""All that can break where nothing more than messages and plain numbers is sent, as nearly always."""
-
 RULES: tuple[tuple[str, Rule], ...] = (
     ("stream_options", _stream_options),
     ("top_logprobs", _top_logprobs),
@@ -213,6 +207,6 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("function_call", _function_call),
     ("modalities", _spoken_answer),
     ("logit_bias", _logit_bias),
-    *OF_MESSAGES,
+    ("messages", _assistant_content),
+    ("messages", _tool_history),
 )
-RULED = frozenset(parameter for parameter, _ in RULES) - {"messages"}

@@ -62,7 +62,7 @@ def parse_chat(body: bytes, limits: Limits = Limits()) -> Chat:  # noqa: B008 - 
         request = msgspec.convert(value, ChatRequest)
     except msgspec.ValidationError:
         raise mismatch(value, ChatRequest) from None
-    failure = contradiction(request, value)
+    failure = contradiction(request)
     if failure is not None:
         raise failure
     return Chat(request, value, extra)
